@@ -1,1 +1,135 @@
-//! Skeleton.
+//! One log of change sets and the documents that they add up to: the [`Store`] trait, and apart from
+//! it each backend. A store knows documents as type, id, revision and bytes; nothing of their meaning.
+#![warn(missing_docs)]
+
+mod error;
+mod memory;
+mod sqlite;
+
+pub use error::{Error, ErrorKind};
+pub use memory::MemoryStore;
+pub use sqlite::{Access, SqliteStore};
+
+use async_trait::async_trait;
+use flux_resourceset_model::change::{ChangeSet, Entry, EntryId, Key};
+
+/// A store's own random id, given when it is created and carried wherever its content goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct StoreId(pub u128);
+
+/// A place in the log: a revision and the id of the entry that stands there.
+///
+/// Two stores, or one store before and after a restored backup, may share a revision number;
+/// they do not share entry ids.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Position {
+    /// The fleet-wide revision; 0 before anything was written.
+    pub revision: u64,
+    /// The entry at that revision; [`EntryId::NIL`] at revision 0.
+    pub entry: EntryId,
+}
+
+impl Position {
+    /// The position of a store into which nothing was ever written.
+    pub const START: Position = Position { revision: 0, entry: EntryId::NIL };
+}
+
+/// One document as stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stored {
+    /// Which document.
+    pub key: Key,
+    /// The revision that wrote this body.
+    pub revision: u64,
+    /// Its body, byte for byte as committed.
+    pub body: Vec<u8>,
+}
+
+/// Every document of one revision.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snapshot {
+    /// Whose content this is.
+    pub store: StoreId,
+    /// The revision it is the content of.
+    pub position: Position,
+    /// All documents that exist at that revision, ordered by type and id.
+    pub documents: Vec<Stored>,
+}
+
+/// How a commit ended, where it did not fail.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Committed {
+    /// All change sets are durable, each under its own revision, in the order given.
+    Done(Vec<Entry>),
+    /// The head is not the position that the caller checked against; nothing was written.
+    Conflict(Position),
+}
+
+/// What a store says to a reader that has seen its log up to some position.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Changes {
+    /// The entries after that position, oldest first, without a gap; empty at the head.
+    Entries(Vec<Entry>),
+    /// The history here is not the one that the reader saw: its head is lower, or another entry
+    /// stands at that revision. Nothing may be concluded from what this store holds now.
+    Diverged(Position),
+}
+
+/// Which entries of the log are asked for. Absent conditions hold for every entry.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LogQuery {
+    /// Only entries that changed a document of this type (plural).
+    pub kind: Option<String>,
+    /// Only entries that changed a document with this id.
+    pub id: Option<String>,
+    /// Only entries of this principal.
+    pub principal: Option<String>,
+    /// Only entries at or after this time (milliseconds since 1970 UTC).
+    pub from: Option<i64>,
+    /// Only entries before this time (milliseconds since 1970 UTC).
+    pub until: Option<i64>,
+    /// Only revisions lower than this one: the way to the next page.
+    pub below: Option<u64>,
+    /// At most so many entries.
+    pub limit: usize,
+}
+
+/// A log of change sets, and the documents that they add up to.
+///
+/// **Atomicity.** The change sets of one [`commit`](Store::commit) are all durable when it returns
+/// [`Committed::Done`], or none is. Dropping the future before it returns leaves the store with all
+/// or none of them; the entry ids tell which. It never leaves a transaction open behind it.
+///
+/// **Isolation.** Every read sees one committed revision, whole. Of two commits against the same
+/// position, from any number of handles or processes, at most one is done.
+///
+/// **Durability.** `Done` means that the content survives the loss of the process and of the
+/// machine's power, for backends that outlive the process at all.
+///
+/// Errors are classed by what the caller can do ([`ErrorKind`]); expected outcomes are values.
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    /// Which store this is and where its log ends.
+    async fn head(&self) -> Result<(StoreId, Position), Error>;
+
+    /// Every document as of revision `at`, or of the head where `at` is `None`.
+    /// A revision that the log does not hold is [`ErrorKind::NotFound`].
+    async fn load(&self, at: Option<u64>) -> Result<Snapshot, Error>;
+
+    /// Appends `change_sets` to the log, in order, if the head is still `expected`.
+    ///
+    /// The store sets revisions and times. An empty list is `Done` and changes nothing.
+    async fn commit(&self, expected: Position, change_sets: Vec<ChangeSet>) -> Result<Committed, Error>;
+
+    /// The entries after `seen`, oldest first, at most `limit` of them.
+    async fn changes_since(&self, seen: Position, limit: usize) -> Result<Changes, Error>;
+
+    /// The entries that match `query`, newest first.
+    async fn log(&self, query: &LogQuery) -> Result<Vec<Entry>, Error>;
+
+    /// Returns when the head may have moved past revision `seen`. It may return early, and it
+    /// returns at once where the head is already past `seen`; a change made by another process may
+    /// take up to the backend's own look-up interval to be noticed. It does not fail: a store that
+    /// is away keeps it waiting, so callers bound it with a timer of their own.
+    async fn wait(&self, seen: u64);
+}
