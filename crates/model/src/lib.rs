@@ -2,4 +2,44 @@
 //! No I/O, no clock; what holds between documents is `flux-resourceset-merge`'s.
 #![warn(missing_docs)]
 
+mod built_in;
 pub mod change;
+mod cluster;
+mod component;
+mod definition;
+mod dns;
+mod patch_key;
+mod resource_type;
+mod tombstone;
+mod violation;
+
+pub use built_in::{CLUSTERS, PLATFORM_COMPONENTS, TOMBSTONES, built_in};
+pub use cluster::{Cluster, ComponentReference, Patches, Reference};
+pub use component::{Component, Delivery, OnRemove};
+pub use definition::Definition;
+pub use dns::DnsName;
+pub use patch_key::{check_helm_keys, check_substitute_keys};
+pub use resource_type::{Resource, ResourceType};
+pub use tombstone::Tombstone;
+pub use violation::Violation;
+
+/// A document's body: a JSON object. Keys are sorted, so that equal documents are equal bytes.
+pub type Body = serde_json::Map<String, serde_json::Value>;
+
+/// What a fleet's owner decides about its documents.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rules {
+    /// The environments that a cluster may be in. Default: dev, qa, uat, prod.
+    pub environments: Vec<String>,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Rules { environments: ["dev", "qa", "uat", "prod"].map(String::from).to_vec() }
+    }
+}
+
+/// A document that was stored and does not say what its type must say, so that nothing may be answered from it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Unreadable(pub String);

@@ -1,0 +1,369 @@
+//! The resource types that this release ships, declared as data: name, plural, Flux path, JSON Schema.
+//! `x-rule` beside a pattern is the rule in words, for the sentence that a violation gets.
+
+use std::sync::LazyLock;
+
+use serde_json::{Value, json};
+
+use crate::resource_type::{Declaration, ResourceType, Role};
+
+/// The plural of the cluster type.
+pub const CLUSTERS: &str = "clusters";
+/// The plural of the platform component type, and the field of a cluster that refers to them.
+pub const PLATFORM_COMPONENTS: &str = "platform_components";
+/// The plural of the type of what deleted clusters leave.
+pub const TOMBSTONES: &str = "tombstones";
+
+/// Every resource type of this release.
+pub fn built_in() -> &'static [ResourceType] {
+    static TYPES: LazyLock<Vec<ResourceType>> = LazyLock::new(|| {
+        let definitions = [namespace(), rolebinding()];
+        let references: Vec<_> =
+            definitions.iter().map(|declared| (declared.plural, declared.id.clone())).collect();
+        let mut types = vec![cluster(&references), platform_component()];
+        types.extend(definitions);
+        types.push(tombstone());
+        types.into_iter().map(ResourceType::new).collect()
+    });
+    &TYPES
+}
+
+fn cluster(references: &[(&'static str, Value)]) -> Declaration {
+    let mut schema = json!({
+        "type": "object",
+        "required": ["id", "cluster_name", "cluster_dns", "environment"],
+        "additionalProperties": false,
+        "properties": {
+            "id": label(63),
+            "cluster_name": label(63),
+            "cluster_dns": dns_name(),
+            "environment": label(63),
+            "labels": {
+                "type": "object",
+                "propertyNames": {"allOf": [qualified_name(), {
+                    "not": {"enum": ["environment", "id"]},
+                    "x-rule": "a label of its own: `environment` and `id` are fields of the cluster already"
+                }]},
+                "additionalProperties": label_value(),
+                "description": "Kubernetes labels to select clusters by."
+            },
+            "platform_components": {
+                "type": "array",
+                "description": "The catalog entries that this cluster gets, in order, with what it overrides.",
+                "items": {
+                    "type": "object",
+                    "required": ["id"],
+                    "additionalProperties": false,
+                    "properties": {
+                        "id": label(53),
+                        "enabled": {"type": "boolean"},
+                        "oci_tag": version(),
+                        "component_path": path(),
+                        "on_remove": on_remove(),
+                        "release": release()
+                    }
+                }
+            },
+            "patches": {
+                "type": "object",
+                "description": "Values of this cluster alone: by component, by Helm value path (or substitution variable).",
+                "propertyNames": label(53),
+                "additionalProperties": {"type": "object", "additionalProperties": {
+                    "type": "string",
+                    "maxLength": 262_144,
+                    "pattern": "^[^\\u0000]*$",
+                    "x-rule": "text without a NUL character"
+                }}
+            },
+            "node_count": {"type": "integer", "minimum": 0},
+            "vm_image": text(),
+            "k0s_version": text(),
+            "kubernetes_version": text()
+        }
+    });
+    for (plural, id) in references {
+        schema["properties"][*plural] = json!({
+            "type": "array",
+            "description": format!("The {plural} that this cluster gets, in order."),
+            "items": {
+                "type": "object",
+                "required": ["id"],
+                "additionalProperties": false,
+                "properties": {"id": id, "on_remove": on_remove()}
+            }
+        });
+    }
+    Declaration {
+        role: Role::Cluster,
+        name: "cluster",
+        plural: CLUSTERS,
+        flux_path: None,
+        description: "A cluster: its identity, what it refers to and where it differs from the catalog.",
+        id: label(63),
+        schema,
+    }
+}
+
+fn platform_component() -> Declaration {
+    Declaration {
+        role: Role::Component,
+        name: "platform_component",
+        plural: PLATFORM_COMPONENTS,
+        flux_path: Some("platform-components"),
+        description: "A catalog entry: the defaults of a component for every cluster that refers to it.",
+        id: label(53),
+        schema: json!({
+            "type": "object",
+            "required": ["id", "component_path", "oci_url"],
+            "additionalProperties": false,
+            "properties": {
+                "id": label(53),
+                "component_path": path(),
+                "component_version": version(),
+                "oci_url": {
+                    "type": "string",
+                    "maxLength": 2048,
+                    "pattern": "^(https?|oci)://[^\\s/?#\\x00-\\x1f\\x7f][^\\s\\x00-\\x1f\\x7f]*$",
+                    "x-rule": "a URL that starts with https://, http:// or oci://"
+                },
+                "oci_tag": version(),
+                "cluster_env_enabled": {"type": "boolean"},
+                "depends_on": {"type": "array", "items": label(53), "uniqueItems": true},
+                "enabled": {"type": "boolean"},
+                "delivery": {"type": "string", "enum": ["helm", "kustomize"]},
+                "on_remove": on_remove(),
+                "release": release()
+            }
+        }),
+    }
+}
+
+fn namespace() -> Declaration {
+    let id = json!({"type": "string", "allOf": [label(63), {
+        "not": {"pattern": "^(kube-.*|default|flux-system)$"},
+        "x-rule": "a namespace to manage: `kube-*`, `default` and `flux-system` never are, since removing one would take the cluster down"
+    }]});
+    Declaration {
+        role: Role::Definition,
+        name: "namespace",
+        plural: "namespaces",
+        flux_path: Some("namespaces"),
+        description: "A namespace definition, for the clusters that refer to it.",
+        schema: json!({
+            "type": "object",
+            "required": ["id"],
+            "additionalProperties": false,
+            "properties": {
+                "id": id,
+                "labels": {
+                    "type": "object",
+                    "propertyNames": {"allOf": [qualified_name(), {
+                        "not": {"pattern": "^(kubernetes\\.io/metadata\\.name$|resourceset\\.fluxcd\\.controlplane\\.io/)"},
+                        "x-rule": "a label that is not set by Kubernetes or the Flux Operator itself"
+                    }]},
+                    "additionalProperties": label_value()
+                },
+                "annotations": {
+                    "type": "object",
+                    "propertyNames": {"allOf": [qualified_name(), {
+                        "not": {"const": "fluxcd.controlplane.io/prune"},
+                        "x-rule": "an annotation of its own: for fluxcd.controlplane.io/prune use `on_remove`"
+                    }]},
+                    "additionalProperties": {
+                        "type": "string",
+                        "pattern": "^[^\\u0000]*$",
+                        "x-rule": "text without a NUL character"
+                    },
+                    "x-max-total-bytes": 262_144
+                },
+                "on_remove": on_remove()
+            }
+        }),
+        id,
+    }
+}
+
+fn rolebinding() -> Declaration {
+    let id = json!({
+        "type": "string",
+        "maxLength": 253,
+        "pattern": "^[a-z0-9]([-a-z0-9:]*[a-z0-9])?$",
+        "x-rule": "lower case letters, digits, dashes and colons, starting and ending with a letter or digit"
+    });
+    Declaration {
+        role: Role::Definition,
+        name: "rolebinding",
+        plural: "rolebindings",
+        flux_path: Some("rolebindings"),
+        description: "A ClusterRoleBinding definition, for the clusters that refer to it.",
+        schema: json!({
+            "type": "object",
+            "required": ["id", "role"],
+            "additionalProperties": false,
+            "properties": {
+                "id": id,
+                "role": {
+                    "type": "string",
+                    "maxLength": 253,
+                    "pattern": "^[A-Za-z0-9]([-A-Za-z0-9:._]*[A-Za-z0-9])?$",
+                    "x-rule": "the name of a ClusterRole: letters, digits, `-`, `.`, `_` and `:`"
+                },
+                "subjects": {"type": "array", "items": subject()},
+                "on_remove": on_remove()
+            }
+        }),
+        id,
+    }
+}
+
+fn subject() -> Value {
+    json!({
+        "type": "object",
+        "required": ["kind", "name"],
+        "additionalProperties": false,
+        "properties": {
+            "kind": {"type": "string", "enum": ["User", "Group", "ServiceAccount"]},
+            "name": {
+                "type": "string",
+                "minLength": 1,
+                "maxLength": 1024,
+                "pattern": "^[^\\x00-\\x1f\\x7f]*$",
+                "x-rule": "text without control characters"
+            },
+            "apiGroup": {"type": "string", "enum": ["", "rbac.authorization.k8s.io"]},
+            "namespace": label(63)
+        },
+        "if": {"properties": {"kind": {"const": "ServiceAccount"}}, "required": ["kind"]},
+        "then": {
+            "required": ["namespace"],
+            "properties": {
+                "apiGroup": {"enum": [""]},
+                "name": {
+                    "pattern": "^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$",
+                    "x-rule": "the name of a ServiceAccount: lower case letters, digits, dashes and dots"
+                }
+            }
+        },
+        "else": {
+            "properties": {"namespace": false, "apiGroup": {"enum": ["rbac.authorization.k8s.io"]}}
+        }
+    })
+}
+
+fn tombstone() -> Declaration {
+    Declaration {
+        role: Role::Tombstone,
+        name: "tombstone",
+        plural: TOMBSTONES,
+        flux_path: None,
+        description: "What a deleted cluster leaves, so that its empty answer is meant.",
+        id: label(63),
+        schema: json!({
+            "type": "object",
+            "required": ["id", "cluster_dns"],
+            "additionalProperties": false,
+            "properties": {
+                "id": label(63),
+                "cluster_dns": dns_name(),
+                "cluster": {"type": "object", "description": "The cluster's last document."}
+            }
+        }),
+    }
+}
+
+fn label(max_length: u32) -> Value {
+    json!({
+        "type": "string",
+        "maxLength": max_length,
+        "pattern": "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$",
+        "x-rule": "a DNS-1123 label: lower case letters, digits and dashes, starting and ending with a letter or digit"
+    })
+}
+
+fn dns_name() -> Value {
+    json!({
+        "type": "string",
+        "maxLength": 253,
+        "pattern": "^[A-Za-z0-9]([-A-Za-z0-9]{0,61}[A-Za-z0-9])?(\\.[A-Za-z0-9]([-A-Za-z0-9]{0,61}[A-Za-z0-9])?)*\\.?$",
+        "x-rule": "a DNS name: labels of letters, digits and dashes, separated by dots"
+    })
+}
+
+fn qualified_name() -> Value {
+    json!({
+        "maxLength": 317,
+        "pattern": "^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$",
+        "x-rule": "a Kubernetes qualified name: `name` or `dns.prefix/name`, the name of at most 63 letters, digits, `-`, `_` and `.`"
+    })
+}
+
+fn label_value() -> Value {
+    json!({
+        "type": "string",
+        "maxLength": 63,
+        "pattern": "^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$",
+        "x-rule": "a Kubernetes label value: at most 63 letters, digits, `-`, `_` and `.`, starting and ending with a letter or digit"
+    })
+}
+
+fn version() -> Value {
+    json!({
+        "type": "string",
+        "minLength": 1,
+        "maxLength": 128,
+        "pattern": "^[^\\x00-\\x1f\\x7f]*$",
+        "x-rule": "a version without control characters"
+    })
+}
+
+fn path() -> Value {
+    json!({
+        "type": "string",
+        "minLength": 1,
+        "maxLength": 1024,
+        "pattern": "^[^\\x00-\\x20\\x7f]*$",
+        "x-rule": "a chart name or a folder within the artifact, without spaces or control characters"
+    })
+}
+
+fn text() -> Value {
+    json!({
+        "type": "string",
+        "minLength": 1,
+        "maxLength": 1024,
+        "pattern": "^[^\\x00-\\x1f\\x7f]*$",
+        "x-rule": "text without control characters"
+    })
+}
+
+fn on_remove() -> Value {
+    json!({
+        "type": "string",
+        "enum": ["delete", "keep"],
+        "description": "What becomes of its objects when it goes. Default: delete."
+    })
+}
+
+fn release() -> Value {
+    json!({
+        "type": "object",
+        "additionalProperties": false,
+        "properties": {
+            "name": {
+                "type": "string",
+                "maxLength": 53,
+                "pattern": "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$",
+                "x-rule": "a Helm release name: lower case letters, digits and dashes"
+            },
+            "target_namespace": label(63),
+            "values": {"type": "object", "x-keeps-null": true},
+            "timeout": {
+                "type": "string",
+                "pattern": "^([0-9]+(\\.[0-9]+)?(ms|s|m|h))+$",
+                "x-rule": "a duration such as 90s, 5m or 1h30m"
+            },
+            "suspend": {"type": "boolean"},
+            "crds": {"type": "string", "enum": ["Skip", "Create", "CreateReplace"]}
+        }
+    })
+}

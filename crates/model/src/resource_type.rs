@@ -1,0 +1,366 @@
+//! A resource type: what its documents are called, where they are found, and how one is judged alone.
+
+use jsonschema::error::{TypeKind, ValidationErrorKind};
+use jsonschema::{JsonType, ValidationError, Validator};
+use serde_json::Value;
+
+use crate::change::Key;
+use crate::violation::Violation;
+use crate::{Body, Cluster, Component, Definition, Rules, Tombstone, Unreadable, built_in};
+
+/// What the merge does with a type's documents.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    Cluster,
+    Component,
+    Definition,
+    Tombstone,
+}
+
+/// A type as it is declared.
+pub(crate) struct Declaration {
+    pub(crate) role: Role,
+    pub(crate) name: &'static str,
+    pub(crate) plural: &'static str,
+    pub(crate) flux_path: Option<&'static str>,
+    pub(crate) description: &'static str,
+    pub(crate) id: Value,
+    pub(crate) schema: Value,
+}
+
+/// A resource type of the fleet.
+pub struct ResourceType {
+    declared: Declaration,
+    validator: Validator,
+}
+
+/// A document as its type reads it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Resource {
+    /// Of type `clusters`.
+    Cluster(Cluster),
+    /// Of type `platform_components`.
+    Component(Component),
+    /// Of a type that is declared as data.
+    Definition(Definition),
+    /// Of type `tombstones`.
+    Tombstone(Tombstone),
+}
+
+impl ResourceType {
+    /// # Panics
+    /// Where the declared schema is not JSON Schema; a test makes every built-in one.
+    #[allow(clippy::expect_used, reason = "the schemas are this release's own constants")]
+    pub(crate) fn new(declared: Declaration) -> Self {
+        let options = jsonschema::options().with_draft(jsonschema::Draft::Draft202012);
+        let validator = options.build(&declared.schema).expect("a built-in schema is JSON Schema");
+        ResourceType { declared, validator }
+    }
+
+    /// The built-in type with this plural, if there is one.
+    pub fn of(plural: &str) -> Option<&'static ResourceType> {
+        built_in().iter().find(|kind| kind.plural() == plural)
+    }
+
+    /// In the singular, as in Firestone's `kind`: `namespace`.
+    pub fn name(&self) -> &str {
+        self.declared.name
+    }
+
+    /// The type's name in keys, paths and cluster documents: `namespaces`.
+    pub fn plural(&self) -> &str {
+        self.declared.plural
+    }
+
+    /// The last segment of the path that Flux polls: `namespaces`; `None` where Flux polls no such thing.
+    pub fn flux_path(&self) -> Option<&str> {
+        self.declared.flux_path
+    }
+
+    /// What a document of this type is, in one sentence.
+    pub fn description(&self) -> &str {
+        self.declared.description
+    }
+
+    /// JSON Schema (2020-12) of a whole document.
+    pub fn schema(&self) -> &Value {
+        &self.declared.schema
+    }
+
+    /// Whether its documents are definitions, which clusters refer to under the type's plural and which
+    /// are answered by the definition rule.
+    pub fn is_definition(&self) -> bool {
+        self.declared.role == Role::Definition
+    }
+
+    /// Reads a stored body. What the type does not know is passed over.
+    pub fn parse(&self, body: Body) -> Result<Resource, Unreadable> {
+        Ok(match self.declared.role {
+            Role::Cluster => Resource::Cluster(Cluster::parse(body)?),
+            Role::Component => Resource::Component(Component::parse(body)?),
+            Role::Definition => Resource::Definition(Definition::parse(body)?),
+            Role::Tombstone => Resource::Tombstone(Tombstone::parse(body)?),
+        })
+    }
+
+    /// The id that a body to be created says it has: `id`, or `_id`, or a cluster's `cluster_name`.
+    pub fn id_of_new(&self, body: &Body) -> Option<String> {
+        let fields: &[&str] = match self.declared.role {
+            Role::Cluster => &["id", "_id", "cluster_name"],
+            _ => &["id", "_id"],
+        };
+        let written = fields.iter().find_map(|field| body.get(*field).filter(|id| !id.is_null()));
+        written.and_then(Value::as_str).map(String::from)
+    }
+
+    /// Brings a body that somebody sent into the form that is stored: `_id` becomes `id`, and what is
+    /// null becomes absent, except where null is a value (`release.values`).
+    pub fn normalize(&self, body: &mut Body) {
+        if let Some(id) = body.remove("_id")
+            && !body.contains_key("id")
+        {
+            body.insert("id".into(), id);
+        }
+        drop_nulls(body, &self.declared.schema);
+    }
+
+    /// Everything that is wrong with a whole document, judged alone.
+    pub fn validate(&self, body: &Body, rules: &Rules) -> Vec<Violation> {
+        let value = Value::Object(body.clone());
+        let mut found: Vec<_> =
+            self.validator.iter_errors(&value).flat_map(|error| self.explain(&error)).collect();
+        found.extend(self.oversized(body));
+        if found.iter().all(|violation| violation.code == "unknown_field") {
+            found.extend(match self.parse(body.clone()) {
+                Ok(Resource::Cluster(cluster)) => cluster.check(rules),
+                Ok(Resource::Component(component)) => component.check(),
+                Ok(_) => Vec::new(),
+                Err(unreadable) => vec![Violation::new("", "unreadable", unreadable.0)],
+            });
+        }
+        found.sort();
+        found.dedup();
+        found
+    }
+
+    /// Whether `id` may name a document of this type, and if not, why.
+    pub fn check_id(&self, key: &Key) -> Option<Violation> {
+        let rule = jsonschema::options().build(&self.declared.id).ok()?;
+        let id = Value::from(key.id.as_str());
+        let first = rule.iter_errors(&id).next()?;
+        Some(Violation::new("/id", "id", sentence(&first, &self.declared.id)))
+    }
+
+    fn oversized(&self, body: &Body) -> Option<Violation> {
+        let properties = self.declared.schema.get("properties")?.as_object()?;
+        properties.iter().find_map(|(field, schema)| {
+            let limit = schema.get("x-max-total-bytes")?.as_u64()?;
+            let entries = body.get(field)?.as_object()?;
+            let bytes: usize =
+                entries.iter().map(|(key, value)| key.len() + value.as_str().map_or(0, str::len)).sum();
+            let message = format!("holds {bytes} bytes in all; Kubernetes takes at most {limit}");
+            (bytes as u64 > limit).then(|| Violation::new(format!("/{field}"), "too_large", message))
+        })
+    }
+
+    fn explain(&self, error: &ValidationError<'_>) -> Vec<Violation> {
+        let pointer = error.instance_path().as_str().to_owned();
+        match error.kind() {
+            ValidationErrorKind::AdditionalProperties { unexpected } => unexpected
+                .iter()
+                .map(|field| {
+                    let message = format!("`{field}` is not a field here{}", self.allowed_at(error));
+                    Violation::new(format!("{pointer}/{}", escape(field)), "unknown_field", message)
+                })
+                .collect(),
+            ValidationErrorKind::Required { property } => {
+                let field = property.as_str().unwrap_or_default();
+                let message = format!("`{field}` is required");
+                vec![Violation::new(format!("{pointer}/{}", escape(field)), "missing_field", message)]
+            }
+            ValidationErrorKind::PropertyNames { error: inner } => {
+                let key = inner.instance().as_str().unwrap_or_default().to_owned();
+                let rule = rule_of(inner.schema_path().as_str(), &self.declared.schema);
+                let message = rule.map_or_else(
+                    || sentence(inner, &self.declared.schema),
+                    |rule| format!("the key `{key}` is not {rule}"),
+                );
+                vec![Violation::new(format!("{pointer}/{}", escape(&key)), "key", message)]
+            }
+            kind => vec![Violation::new(pointer, code_of(kind), sentence(error, &self.declared.schema))],
+        }
+    }
+
+    fn allowed_at(&self, error: &ValidationError<'_>) -> String {
+        let parent = error.schema_path().as_str().trim_end_matches("/additionalProperties");
+        let properties =
+            self.declared.schema.pointer(&format!("{parent}/properties")).and_then(Value::as_object);
+        let fields: Vec<_> = properties.into_iter().flat_map(|fields| fields.keys().cloned()).collect();
+        if fields.is_empty() { String::new() } else { format!("; known are {}", fields.join(", ")) }
+    }
+}
+
+impl std::fmt::Debug for ResourceType {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("ResourceType").field(&self.plural()).finish()
+    }
+}
+
+fn escape(field: &str) -> String {
+    field.replace('~', "~0").replace('/', "~1")
+}
+
+fn code_of(kind: &ValidationErrorKind) -> &'static str {
+    match kind {
+        ValidationErrorKind::Type { .. } => "type",
+        ValidationErrorKind::Enum { .. } | ValidationErrorKind::Constant { .. } => "enum",
+        ValidationErrorKind::Pattern { .. } | ValidationErrorKind::Not { .. } => "format",
+        ValidationErrorKind::MaxLength { .. } => "too_long",
+        ValidationErrorKind::MinLength { .. } => "too_short",
+        ValidationErrorKind::UniqueItems => "repeated",
+        ValidationErrorKind::FalseSchema => "not_here",
+        _ => "schema",
+    }
+}
+
+/// The sentence for `error`, with the rule in words where the schema has it.
+fn sentence(error: &ValidationError<'_>, schema: &Value) -> String {
+    let instance = shortened(&error.instance().to_string());
+    match error.kind() {
+        ValidationErrorKind::Pattern { .. } | ValidationErrorKind::Not { .. } => {
+            rule_of(error.schema_path().as_str(), schema)
+                .map_or_else(|| error.to_string(), |rule| format!("{instance} is not {rule}"))
+        }
+        ValidationErrorKind::Type { kind: TypeKind::Single(JsonType::String) } => match &**error.instance() {
+            Value::Number(_) | Value::Bool(_) => format!("{instance} is not a string; write \"{instance}\""),
+            _ => format!("{instance} is not a string"),
+        },
+        ValidationErrorKind::Type { kind: TypeKind::Single(expected) } => {
+            format!("{instance} is not of type {expected}")
+        }
+        ValidationErrorKind::Enum { options } => {
+            let options: Vec<_> = options.as_array().into_iter().flatten().map(Value::to_string).collect();
+            format!("{instance} is not one of {}", options.join(", "))
+        }
+        ValidationErrorKind::MinLength { limit: 1 } => "is empty".into(),
+        ValidationErrorKind::MaxLength { limit } => {
+            format!("{instance} is longer than {limit} characters")
+        }
+        ValidationErrorKind::FalseSchema => "does not belong here".into(),
+        _ => shortened(&error.to_string()),
+    }
+}
+
+fn rule_of<'a>(path: &str, schema: &'a Value) -> Option<&'a str> {
+    let (parent, _keyword) = path.rsplit_once('/')?;
+    schema.pointer(parent)?.get("x-rule")?.as_str()
+}
+
+fn shortened(text: &str) -> String {
+    const LONGEST: usize = 120;
+    match text.char_indices().nth(LONGEST) {
+        Some((cut, _)) => format!("{}…", &text[..cut]),
+        None => text.to_owned(),
+    }
+}
+
+fn drop_nulls(body: &mut Body, schema: &Value) {
+    if schema.get("x-keeps-null").is_some() {
+        return;
+    }
+    body.retain(|_, value| !value.is_null());
+    for (field, value) in body {
+        let below = schema.get("properties").and_then(|properties| properties.get(field));
+        drop_nulls_below(value, below.or_else(|| schema.get("additionalProperties")).unwrap_or(&Value::Null));
+    }
+}
+
+fn drop_nulls_below(value: &mut Value, schema: &Value) {
+    match value {
+        Value::Object(body) => drop_nulls(body, schema),
+        Value::Array(items) => {
+            let item = schema.get("items").unwrap_or(&Value::Null);
+            items.iter_mut().for_each(|value| drop_nulls_below(value, item));
+        }
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[track_caller]
+    fn wrong(plural: &str, body: Value) -> String {
+        let kind = ResourceType::of(plural).unwrap();
+        let Value::Object(mut body) = body else { panic!("an object") };
+        kind.normalize(&mut body);
+        let found = kind.validate(&body, &Rules::default());
+        found.iter().map(|violation| format!("{violation}\n")).collect()
+    }
+
+    #[test]
+    fn a_cluster_says_everything_that_is_wrong_at_once() {
+        insta::assert_snapshot!(wrong("clusters", json!({
+            "id": "a.b", "cluster_name": 7, "enviroment": "dev", "cluster_dns": "-x",
+            "labels": {"environment": "x", "k/": "v", "ok": "-"},
+            "platform_components": [{"id": "X"}, {"enabled": "yes"}, {"id": "a", "release": {"name": "N", "timeout": "5"}}],
+            "namespaces": ["cert-manager", {"id": "kube-system"}, {"id": "flux-system", "oci_tag": "v1"}],
+            "patches": {"podinfo": {"replicaCount": 3}}
+        })), @"");
+    }
+
+    #[test]
+    fn what_a_schema_cannot_say_is_said_too() {
+        insta::assert_snapshot!(wrong("clusters", json!({
+            "id": "c", "cluster_name": "c", "cluster_dns": "c.example.com", "environment": "production",
+            "platform_components": [{"id": "a"}, {"id": "a"}], "namespaces": [{"id": "n"}, {"id": "n"}]
+        })), @"");
+        insta::assert_snapshot!(wrong("platform_components", json!({
+            "id": "a", "component_path": "", "oci_url": "https://x.example", "delivery": "kustomize",
+            "depends_on": ["a"], "release": {"name": "x", "timeout": "5m"}
+        })), @"");
+        insta::assert_snapshot!(wrong("platform_components", json!({
+            "id": "a", "component_path": "p", "oci_url": "https://x.example", "delivery": "kustomize",
+            "depends_on": ["a"], "release": {"name": "x", "timeout": "5m"}
+        })), @"");
+    }
+
+    #[test]
+    fn subjects_are_judged_by_their_kind() {
+        insta::assert_snapshot!(wrong("rolebindings", json!({
+            "id": "system:x", "role": "a b", "subjects": [
+                {"kind": "ServiceAccount", "name": "flux", "namespace": "flux-system"},
+                {"kind": "ServiceAccount", "name": "flux", "apiGroup": "rbac.authorization.k8s.io"},
+                {"kind": "User", "name": "jane@example.com", "namespace": "x"},
+                {"kind": "Robot", "name": ""}
+            ]
+        })), @"");
+    }
+
+    #[test]
+    fn annotations_have_a_total_size() {
+        let text = "x".repeat(200_000);
+        assert!(wrong("namespaces", json!({"id": "a", "annotations": {"a": text}})).is_empty());
+        insta::assert_snapshot!(wrong("namespaces", json!({"id": "a", "annotations": {"a": text, "b": text}})), @"");
+    }
+
+    #[test]
+    fn null_is_absent_except_among_a_charts_values() {
+        let kind = ResourceType::of("clusters").unwrap();
+        let Value::Object(mut body) = json!({
+            "_id": "c", "labels": null, "patches": {"a": {"k": null}},
+            "platform_components": [{"id": "a", "oci_tag": null, "release": {"name": null, "values": {"x": null}}}]
+        }) else {
+            unreachable!()
+        };
+        kind.normalize(&mut body);
+        let expected = json!({
+            "id": "c", "patches": {"a": {}},
+            "platform_components": [{"id": "a", "release": {"values": {"x": null}}}]
+        });
+        assert_eq!(Value::Object(body), expected);
+    }
+}

@@ -1,0 +1,41 @@
+//! One thing that is wrong with a document, in a form that a person and a program can both use.
+
+use std::fmt;
+
+use crate::change::Key;
+
+/// One thing that is wrong, and where.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Violation {
+    /// The document it is in, where that is not the one being written.
+    pub document: Option<Key>,
+    /// JSON pointer (RFC 6901) to the place; empty for the whole document.
+    pub pointer: String,
+    /// A stable name for programs: `unknown_field`, `missing_field`, `reference`, …
+    pub code: &'static str,
+    /// One sentence for people.
+    pub message: String,
+}
+
+impl Violation {
+    /// A violation in the document being written.
+    pub fn new(pointer: impl Into<String>, code: &'static str, message: impl Into<String>) -> Self {
+        Violation { document: None, pointer: pointer.into(), code, message: message.into() }
+    }
+
+    /// The same violation, said of another document.
+    pub fn of(mut self, document: Key) -> Self {
+        self.document = Some(document);
+        self
+    }
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(document) = &self.document {
+            write!(f, "{document}")?;
+        }
+        let pointer = if self.pointer.is_empty() { "/" } else { &self.pointer };
+        write!(f, "{pointer}: {} ({})", self.message, self.code)
+    }
+}
