@@ -15,6 +15,8 @@ pub enum ErrorKind {
     TooNew,
     /// The revision asked for is not in the log.
     NotFound,
+    /// The caller broke the contract of [`commit`](crate::Store::commit): a bug. Nothing was written.
+    Invalid,
 }
 
 /// A store's failure: one sentence for people, and the driver's own error behind it.

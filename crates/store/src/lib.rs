@@ -4,6 +4,7 @@
 
 mod error;
 mod memory;
+mod rules;
 mod sqlite;
 
 pub use error::{Error, ErrorKind};
@@ -106,6 +107,10 @@ pub struct LogQuery {
 /// **Durability.** `Done` means that the content survives the loss of the process and of the
 /// machine's power, for backends that outlive the process at all.
 ///
+/// **Readers.** A commit raises the store's minimum reader version to the highest
+/// [`min_reader`](ChangeSet::min_reader) in it. To a process below the minimum every call, a commit
+/// too, is [`ErrorKind::TooNew`].
+///
 /// Errors are classed by what the caller can do ([`ErrorKind`]); expected outcomes are values.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
@@ -118,7 +123,10 @@ pub trait Store: Send + Sync + 'static {
 
     /// Appends `change_sets` to the log, in order, if the head is still `expected`.
     ///
-    /// The store sets revisions and times. An empty list is `Done` and changes nothing.
+    /// The store sets revisions and times. An empty list is `Done` and changes nothing. An entry id
+    /// that is [`EntryId::NIL`] or already in the log, and a document twice in one change set, are
+    /// [`ErrorKind::Invalid`]; a change set that this process could not read itself is
+    /// [`ErrorKind::TooNew`].
     async fn commit(&self, expected: Position, change_sets: Vec<ChangeSet>) -> Result<Committed, Error>;
 
     /// The entries after `seen`, oldest first, at most `limit` of them.

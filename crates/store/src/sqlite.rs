@@ -1,1 +1,178 @@
-//! Skeleton.
+//! A store in one SQLite file, for one machine: a thread that writes and threads that read, so that
+//! no read waits for a write.
+
+mod database;
+mod failure;
+mod log;
+mod schema;
+mod worker;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use flux_resourceset_model::change::{ChangeSet, Entry, READER_VERSION};
+use rusqlite::TransactionBehavior;
+use tokio::sync::watch;
+
+use self::database::Database;
+use self::worker::Workers;
+use crate::{Changes, Committed, Error, ErrorKind, LogQuery, Position, Snapshot, Store, StoreId, rules};
+
+/// How often a waiting reader looks for what another process committed.
+const LOOK_UP: Duration = Duration::from_millis(200);
+
+/// A long query of the log leaves one for those that follow the head.
+const READERS: usize = 2;
+
+/// What a process may do to the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Reads and writes, and brings an older schema up to date.
+    ReadWrite {
+        /// Whether a missing or empty file becomes a new store; else it is waited for.
+        create: bool,
+    },
+    /// Reads. It creates, updates and writes nothing; of its own it leaves at most the two side
+    /// files (`-wal`, `-shm`) through which SQLite's processes see each other.
+    ReadOnly,
+}
+
+/// A [`Store`] in one SQLite file, which any number of processes of one machine may share.
+///
+/// `synchronous=FULL` and a write-ahead log: a commit is on the disk when it returns. Dropping the
+/// store waits for the statement under way, closes the file and ends its threads.
+#[derive(Debug)]
+pub struct SqliteStore {
+    // Dropped first: the last connection to be closed tidies up, and a reader may not.
+    readers: Workers,
+    writer: Option<Workers>,
+    path: PathBuf,
+    reader: u32,
+    head: Arc<watch::Sender<u64>>,
+}
+
+impl SqliteStore {
+    /// Opens the store at `path`.
+    ///
+    /// A file that is missing, locked or out of reach is [`ErrorKind::Unavailable`]: try again. One
+    /// that is damaged, or was not made by this software, is [`ErrorKind::Corrupt`] and stays as it is.
+    pub async fn open(path: impl AsRef<Path>, access: Access) -> Result<Self, Error> {
+        Self::open_for_reader(path, access, READER_VERSION).await
+    }
+
+    /// [`open`](Self::open) for a process whose [`READER_VERSION`] is `version`: how a test stands in
+    /// for another release.
+    pub async fn open_for_reader(
+        path: impl AsRef<Path>,
+        access: Access,
+        version: u32,
+    ) -> Result<Self, Error> {
+        let path = path.as_ref().to_path_buf();
+        let opening = tokio::task::spawn_blocking(move || Self::open_blocking(&path, access, version));
+        opening.await.map_err(|source| {
+            Error::new(ErrorKind::Unavailable, "the store's opening was cut short: try again")
+                .caused_by(source)
+        })?
+    }
+
+    fn open_blocking(path: &Path, access: Access, reader: u32) -> Result<Self, Error> {
+        // Absolute, so that neither a later change of folder nor SQLite's `:memory:` has a say.
+        let path = std::path::absolute(path).map_err(|source| {
+            Error::new(ErrorKind::Corrupt, "the store's path is empty: set it").caused_by(source)
+        })?;
+        let writer = match access {
+            Access::ReadWrite { create } => Some(Database::open_writer(&path, create, reader)?),
+            Access::ReadOnly => None,
+        };
+        let readers: Vec<Database> =
+            (0..READERS).map(|_| Database::open_reader(&path, reader)).collect::<Result<_, _>>()?;
+        let writer = writer.map(|writer| Workers::start("store-writer", vec![writer], ErrorKind::Unknown));
+        let writer = writer.transpose()?;
+        let readers = Workers::start("store-reader", readers, ErrorKind::Unavailable)?;
+        Ok(SqliteStore { readers, writer, path, reader, head: Arc::new(watch::Sender::new(0)) })
+    }
+
+    async fn read<T, W>(&self, work: W) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        W: FnOnce(&rusqlite::Transaction<'_>, StoreId) -> Result<T, failure::Failure> + Send + 'static,
+    {
+        self.readers
+            .call(move |database| {
+                database.transaction(TransactionBehavior::Deferred, |transaction, store| {
+                    work(&transaction, store)
+                })
+            })
+            .await
+    }
+}
+
+/// Wakes who waits for a head that is now known to be at `revision`.
+fn saw(head: &watch::Sender<u64>, revision: u64) {
+    head.send_if_modified(|known| {
+        let newer = revision > *known;
+        *known = revision.max(*known);
+        newer
+    });
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn head(&self) -> Result<(StoreId, Position), Error> {
+        self.read(|transaction, store| Ok((store, log::head(transaction)?))).await
+    }
+
+    async fn load(&self, at: Option<u64>) -> Result<Snapshot, Error> {
+        self.read(move |transaction, store| log::load(transaction, store, at)).await
+    }
+
+    async fn commit(&self, expected: Position, change_sets: Vec<ChangeSet>) -> Result<Committed, Error> {
+        if change_sets.is_empty() {
+            return Ok(Committed::Done(Vec::new()));
+        }
+        rules::check_change_sets(&change_sets, self.reader)
+            .map_err(|error| failure::Failure::from(error).of(&self.path))?;
+        let Some(writer) = &self.writer else {
+            let sentence = "this process may only read it: write through one that may write";
+            return Err(failure::Failure::new(ErrorKind::Unavailable, sentence).of(&self.path));
+        };
+        let head = Arc::clone(&self.head);
+        writer
+            .call(move |database| {
+                let committed = database.transaction(TransactionBehavior::Immediate, |transaction, _| {
+                    log::commit(transaction, expected, change_sets)
+                })?;
+                // Here, since whoever asked for the commit may be gone by now.
+                if let Committed::Done(entries) = &committed {
+                    saw(&head, entries.last().map_or(0, |Entry { revision, .. }| *revision));
+                }
+                Ok(committed)
+            })
+            .await
+    }
+
+    async fn changes_since(&self, seen: Position, limit: usize) -> Result<Changes, Error> {
+        self.read(move |transaction, _| log::changes_since(transaction, seen, limit)).await
+    }
+
+    async fn log(&self, query: &LogQuery) -> Result<Vec<Entry>, Error> {
+        let query = query.clone();
+        self.read(move |transaction, _| log::log(transaction, &query)).await
+    }
+
+    async fn wait(&self, seen: u64) {
+        let mut head = self.head.subscribe();
+        while *head.borrow_and_update() <= seen {
+            // A store that is away says nothing here; whoever waits has a timer of its own.
+            if let Ok((_, Position { revision, .. })) = self.head().await {
+                saw(&self.head, revision);
+            }
+            tokio::select! {
+                _ = head.wait_for(|revision| *revision > seen) => {}
+                () = tokio::time::sleep(LOOK_UP) => {}
+            }
+        }
+    }
+}

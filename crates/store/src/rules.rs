@@ -1,0 +1,58 @@
+//! What every backend checks and decides alike; apart, so that no two of them can differ in it.
+
+use std::collections::HashSet;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use flux_resourceset_model::change::{ChangeSet, EntryId};
+
+use crate::{Error, ErrorKind};
+
+/// Refuses what no store may hold, whatever is in it already.
+pub(crate) fn check_change_sets(change_sets: &[ChangeSet], reader: u32) -> Result<(), Error> {
+    let mut entries = HashSet::from([EntryId::NIL]);
+    for change_set in change_sets {
+        if !entries.insert(change_set.entry) {
+            return Err(repeated_entry(change_set.entry));
+        }
+        let mut keys = HashSet::new();
+        if let Some(twice) = change_set.documents.iter().find(|document| !keys.insert(&document.key)) {
+            let message = format!("one change set holds {} twice", twice.key);
+            return Err(Error::new(ErrorKind::Invalid, message));
+        }
+        check_reader(change_set.min_reader, reader)?;
+    }
+    Ok(())
+}
+
+/// The error for an entry id that cannot stand in the log (again).
+pub(crate) fn repeated_entry(entry: EntryId) -> Error {
+    Error::new(ErrorKind::Invalid, format!("the entry id {entry} is not a new one"))
+}
+
+/// Refuses a process that reads documents up to version `reader` where `minimum` is asked for.
+pub(crate) fn check_reader(minimum: u32, reader: u32) -> Result<(), Error> {
+    if minimum <= reader {
+        return Ok(());
+    }
+    let message = format!(
+        "its documents need a release that reads version {minimum}, this one reads up to {reader}: run a newer release"
+    );
+    Err(Error::new(ErrorKind::TooNew, message))
+}
+
+/// The time of an entry after one of time `last`: now, or `last` where the clock was set back.
+pub(crate) fn entry_time(last: i64) -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(now.as_millis()).unwrap_or(i64::MAX).max(last)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::entry_time;
+
+    #[test]
+    fn a_clock_set_back_does_not_turn_time_back() {
+        assert_eq!(entry_time(i64::MAX - 1), i64::MAX - 1);
+        assert!(entry_time(0) > 0);
+    }
+}

@@ -1,0 +1,258 @@
+//! The log and the documents as rows: each function is one question or one append, inside a
+//! transaction that its caller holds.
+
+use flux_resourceset_model::change::{ChangeSet, DocumentChange, Entry, EntryId, Key, Operation};
+use rusqlite::types::Value;
+use rusqlite::{OptionalExtension, Params, Row, Transaction, params, params_from_iter};
+use serde::Deserialize;
+
+use super::failure::Failure;
+use super::schema;
+use crate::{Changes, Committed, Error, ErrorKind, LogQuery, Position, Snapshot, StoreId, Stored, rules};
+
+const COLUMNS: &str = "revision, entry, at, principal, reason, request_id, operations, min_reader";
+
+/// The end of the log.
+pub(super) fn head(transaction: &Transaction<'_>) -> Result<Position, Failure> {
+    let last = last(transaction)?;
+    Ok(last.map_or(Position::START, |(position, _)| position))
+}
+
+/// Every document at the head, or as of revision `at`.
+pub(super) fn load(
+    transaction: &Transaction<'_>,
+    store: StoreId,
+    at: Option<u64>,
+) -> Result<Snapshot, Failure> {
+    let Some(at) = at else {
+        let sql = "SELECT type, id, revision, body FROM documents JOIN versions USING (type, id, revision)
+                   ORDER BY type, id";
+        let documents = documents(transaction, sql, [])?;
+        return Ok(Snapshot { store, position: head(transaction)?, documents });
+    };
+    let position = position_at(transaction, at)?
+        .ok_or_else(|| Failure::new(ErrorKind::NotFound, format!("revision {at} is not in the log")))?;
+    let sql = "SELECT type, id, revision, body
+               FROM (SELECT type, id, max(revision) AS revision FROM versions WHERE revision <= ?1
+                     GROUP BY type, id)
+               JOIN versions USING (type, id, revision) WHERE body IS NOT NULL ORDER BY type, id";
+    Ok(Snapshot { store, position, documents: documents(transaction, sql, [number(at)])? })
+}
+
+/// Appends `change_sets` and makes them durable, if the head is still `expected`.
+pub(super) fn commit(
+    transaction: Transaction<'_>,
+    expected: Position,
+    change_sets: Vec<ChangeSet>,
+) -> Result<Committed, Failure> {
+    let (head, mut at) = last(&transaction)?.unwrap_or((Position::START, 0));
+    if head != expected {
+        return Ok(Committed::Conflict(head));
+    }
+    let mut entries = Vec::with_capacity(change_sets.len());
+    for (revision, change_set) in (head.revision + 1..).zip(change_sets) {
+        at = rules::entry_time(at);
+        let entry = Entry { revision, at, change_set };
+        append(&transaction, &entry)?;
+        entries.push(entry);
+    }
+    transaction.commit().map_err(Failure::Commit)?;
+    Ok(Committed::Done(entries))
+}
+
+/// The entries after `seen`, oldest first.
+pub(super) fn changes_since(
+    transaction: &Transaction<'_>,
+    seen: Position,
+    limit: usize,
+) -> Result<Changes, Failure> {
+    if position_at(transaction, seen.revision)? != Some(seen) {
+        return Ok(Changes::Diverged(head(transaction)?));
+    }
+    let sql = format!("SELECT {COLUMNS} FROM entries WHERE revision > ?1 ORDER BY revision LIMIT ?2");
+    let entries = entries(transaction, &sql, [number(seen.revision), count(limit)])?;
+    if (seen.revision + 1..).zip(&entries).any(|(expected, entry)| entry.revision != expected) {
+        return Err(Failure::new(ErrorKind::Corrupt, "entries are missing from the log: restore a backup"));
+    }
+    Ok(Changes::Entries(entries))
+}
+
+/// The entries that match `query`, newest first.
+pub(super) fn log(transaction: &Transaction<'_>, query: &LogQuery) -> Result<Vec<Entry>, Failure> {
+    let mut conditions = vec!["TRUE"];
+    let mut values = Vec::new();
+    let mut ask = |condition, value: Option<Value>| {
+        conditions.push(condition);
+        values.extend(value);
+    };
+    match (query.kind.clone(), query.id.clone()) {
+        (Some(kind), Some(id)) => {
+            ask("revision IN (SELECT revision FROM versions WHERE type = ?", Some(kind.into()));
+            ask("id = ?)", Some(id.into()));
+        }
+        (Some(kind), None) => {
+            ask("revision IN (SELECT revision FROM versions WHERE type = ?)", Some(kind.into()));
+        }
+        (None, Some(id)) => ask("revision IN (SELECT revision FROM versions WHERE id = ?)", Some(id.into())),
+        (None, None) => {}
+    }
+    if let Some(principal) = query.principal.clone() {
+        ask("principal = ?", Some(principal.into()));
+    }
+    if let Some(from) = query.from {
+        ask("at >= ?", Some(from.into()));
+    }
+    if let Some(until) = query.until {
+        ask("at < ?", Some(until.into()));
+    }
+    if let Some(below) = query.below {
+        ask("revision < ?", Some(number(below).into()));
+    }
+    values.push(count(query.limit).into());
+    let conditions = conditions.join(" AND ");
+    let sql = format!("SELECT {COLUMNS} FROM entries WHERE {conditions} ORDER BY revision DESC LIMIT ?");
+    entries(transaction, &sql, params_from_iter(values))
+}
+
+/// The last entry's position and time.
+fn last(transaction: &Transaction<'_>) -> Result<Option<(Position, i64)>, Failure> {
+    let sql = "SELECT revision, entry, at FROM entries ORDER BY revision DESC LIMIT 1";
+    let last = transaction
+        .prepare_cached(sql)?
+        .query_row([], |row| Ok((row.get(0)?, row.get::<_, String>(1)?, row.get(2)?)))
+        .optional()?;
+    let Some((revision, entry, at)) = last else { return Ok(None) };
+    Ok(Some((Position { revision: revision_of(revision)?, entry: entry_id(&entry)? }, at)))
+}
+
+fn position_at(transaction: &Transaction<'_>, revision: u64) -> Result<Option<Position>, Failure> {
+    if revision == 0 {
+        return Ok(Some(Position::START));
+    }
+    let entry: Option<String> = transaction
+        .prepare_cached("SELECT entry FROM entries WHERE revision = ?1")?
+        .query_row([number(revision)], |row| row.get(0))
+        .optional()?;
+    entry.map(|entry| Ok(Position { revision, entry: entry_id(&entry)? })).transpose()
+}
+
+fn documents(transaction: &Transaction<'_>, sql: &str, values: impl Params) -> Result<Vec<Stored>, Failure> {
+    let mut statement = transaction.prepare_cached(sql)?;
+    let mut rows = statement.query(values)?;
+    let mut documents = Vec::new();
+    while let Some(row) = rows.next()? {
+        let key = Key { kind: row.get(0)?, id: row.get(1)? };
+        documents.push(Stored { key, revision: revision_of(row.get(2)?)?, body: row.get(3)? });
+    }
+    Ok(documents)
+}
+
+fn entries(transaction: &Transaction<'_>, sql: &str, values: impl Params) -> Result<Vec<Entry>, Failure> {
+    let mut statement = transaction.prepare_cached(sql)?;
+    let mut rows = statement.query(values)?;
+    let mut entries = Vec::new();
+    while let Some(row) = rows.next()? {
+        let mut entry = entry(row)?;
+        entry.change_set.documents = document_changes(transaction, entry.revision)?;
+        entries.push(entry);
+    }
+    Ok(entries)
+}
+
+/// A row of [`COLUMNS`] as an entry, still without its documents.
+fn entry(row: &Row<'_>) -> Result<Entry, Failure> {
+    let change_set = ChangeSet {
+        entry: entry_id(&row.get::<_, String>(1)?)?,
+        principal: row.get(3)?,
+        reason: row.get(4)?,
+        request_id: row.get(5)?,
+        operations: operations(&row.get::<_, String>(6)?)?,
+        documents: Vec::new(),
+        min_reader: row.get(7)?,
+    };
+    Ok(Entry { revision: revision_of(row.get(0)?)?, at: row.get(2)?, change_set })
+}
+
+fn document_changes(transaction: &Transaction<'_>, revision: u64) -> Result<Vec<DocumentChange>, Failure> {
+    let mut statement = transaction
+        .prepare_cached("SELECT type, id, body FROM versions WHERE revision = ?1 ORDER BY place")?;
+    let changes = statement.query_map([number(revision)], |row| {
+        Ok(DocumentChange { key: Key { kind: row.get(0)?, id: row.get(1)? }, body: row.get(2)? })
+    })?;
+    Ok(changes.collect::<Result<_, _>>()?)
+}
+
+fn append(transaction: &Transaction<'_>, entry: &Entry) -> Result<(), Failure> {
+    let Entry { revision, at, change_set } = entry;
+    let id = change_set.entry.to_string();
+    if transaction.prepare_cached("SELECT 1 FROM entries WHERE entry = ?1")?.exists([&id])? {
+        return Err(rules::repeated_entry(change_set.entry).into());
+    }
+    let operations = serde_json::to_string(&change_set.operations).map_err(|source| {
+        Error::new(ErrorKind::Invalid, "an operation cannot be written as JSON").caused_by(source)
+    })?;
+    let insert = format!("INSERT INTO entries ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)");
+    transaction.prepare_cached(&insert)?.execute(params![
+        number(*revision),
+        id,
+        at,
+        change_set.principal,
+        change_set.reason,
+        change_set.request_id,
+        operations,
+        change_set.min_reader,
+    ])?;
+    for (place, document) in (0_i64..).zip(&change_set.documents) {
+        put(transaction, number(*revision), place, document)?;
+    }
+    schema::raise_min_reader(transaction, change_set.min_reader)
+}
+
+fn put(
+    transaction: &Transaction<'_>,
+    revision: i64,
+    place: i64,
+    document: &DocumentChange,
+) -> Result<(), Failure> {
+    let DocumentChange { key: Key { kind, id }, body } = document;
+    transaction
+        .prepare_cached("INSERT INTO versions (type, id, revision, place, body) VALUES (?1, ?2, ?3, ?4, ?5)")?
+        .execute(params![kind, id, revision, place, body])?;
+    if body.is_some() {
+        transaction
+            .prepare_cached("INSERT OR REPLACE INTO documents (type, id, revision) VALUES (?1, ?2, ?3)")?
+            .execute(params![kind, id, revision])?;
+    } else {
+        transaction
+            .prepare_cached("DELETE FROM documents WHERE type = ?1 AND id = ?2")?
+            .execute(params![kind, id])?;
+    }
+    Ok(())
+}
+
+fn operations(text: &str) -> Result<Vec<Operation>, Failure> {
+    let mut json = serde_json::Deserializer::from_str(text);
+    // What was accepted from a client stands a few levels deeper here.
+    json.disable_recursion_limit();
+    Vec::deserialize(&mut json).map_err(|source| {
+        let sentence = "the log holds an operation that this software did not write: restore a backup";
+        Error::new(ErrorKind::Corrupt, sentence).caused_by(source).into()
+    })
+}
+
+fn entry_id(text: &str) -> Result<EntryId, Failure> {
+    text.parse().map_err(|_| schema::foreign())
+}
+
+fn revision_of(number: i64) -> Result<u64, Failure> {
+    u64::try_from(number).map_err(|_| schema::foreign())
+}
+
+/// No log comes near SQLite's largest integer, so what lies beyond is as good as it.
+fn number(revision: u64) -> i64 {
+    i64::try_from(revision).unwrap_or(i64::MAX)
+}
+
+fn count(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX)
+}
