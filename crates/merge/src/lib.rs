@@ -1,1 +1,39 @@
-//! Skeleton.
+//! What each cluster of a fleet gets, as a pure function of the fleet's documents: answers, checks
+//! across documents, and the outcome of an operation before it is made. No I/O, no async, no clock.
+//!
+//! ```
+//! use flux_resourceset_merge::Fleet;
+//!
+//! let fleet = Fleet::from_json(r#"{
+//!     "clusters": [{"cluster_name": "eu-1", "cluster_dns": "eu-1.example.com", "environment": "prod",
+//!                   "platform_components": [{"id": "grafana", "oci_tag": "v1.0.0-1"}]}],
+//!     "platform_components": [{"id": "grafana", "component_path": "grafana", "oci_url": "oci://registry/charts"}]
+//! }"#)?;
+//! let answer = fleet.answer_text("eu-1.example.com", "platform-components")?;
+//! println!("{answer}");
+//! # assert!(answer.contains(r#""source":{"oci_url":"oci://registry/charts","oci_tag":"v1.0.0-1"}"#));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+#![warn(missing_docs)]
+
+mod answer;
+mod check;
+mod fleet;
+mod input;
+mod list;
+mod prepare;
+mod refusal;
+mod release;
+
+pub use answer::NoAnswer;
+pub use fleet::{Document, Fleet, LoadError};
+pub use input::{ClusterBlock, ComponentInput, DefinitionInput, Input, Source};
+pub use list::{FleetFilter, NoList, Shard};
+pub use refusal::Refusal;
+pub use release::merge_release;
+
+/// The most inputs that Flux takes in one answer; it cuts the rest off without a word.
+pub const MAX_INPUTS: usize = 10_000;
+
+/// The largest answer that Flux reads, in bytes.
+pub const MAX_ANSWER_BYTES: usize = 900 * 1024;

@@ -1,0 +1,111 @@
+//! What a cluster's poll is answered.
+
+use flux_resourceset_model::{Cluster, PLATFORM_COMPONENTS, ResourceType};
+use serde::ser::{Serialize, Serializer};
+
+use crate::fleet::{Fleet, Holder};
+use crate::input::{ComponentInput, DefinitionInput, Input};
+
+/// Why a poll gets no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NoAnswer {
+    /// No cluster polls under this DNS name, nor did one that was deleted.
+    #[error("no cluster has this DNS name")]
+    UnknownCluster,
+    /// Flux polls no such type.
+    #[error("no resource type has this path")]
+    UnknownType,
+}
+
+impl Fleet {
+    /// Appends the answer to a poll of `flux_path` by the cluster with this DNS name to `out`:
+    /// `{"inputs":[...]}` in the order of the cluster's document. A deleted cluster's is empty.
+    ///
+    /// # Errors
+    /// Nothing is appended.
+    pub fn answer(&self, dns: &str, flux_path: &str, out: &mut Vec<u8>) -> Result<(), NoAnswer> {
+        let holder = self.holder(dns).ok_or(NoAnswer::UnknownCluster)?;
+        let kind = self.types().iter().find(|kind| kind.flux_path() == Some(flux_path));
+        let kind = kind.ok_or(NoAnswer::UnknownType)?;
+        match holder {
+            Holder::Cluster(id) => match self.cluster(id) {
+                Some(cluster) => write(&Answer { fleet: self, cluster, kind }, out),
+                None => return Err(NoAnswer::UnknownCluster),
+            },
+            Holder::Tombstone(_) => out.extend_from_slice(br#"{"inputs":[]}"#),
+        }
+        Ok(())
+    }
+
+    /// The same answer as text.
+    ///
+    /// # Errors
+    /// As [`Fleet::answer`].
+    pub fn answer_text(&self, dns: &str, flux_path: &str) -> Result<String, NoAnswer> {
+        let mut out = Vec::new();
+        self.answer(dns, flux_path, &mut out)?;
+        Ok(String::from_utf8_lossy(&out).into_owned())
+    }
+
+    /// The inputs of type `kind` that `cluster` gets, in order. A reference to what does not exist is skipped.
+    pub(crate) fn inputs<'a>(
+        &'a self,
+        cluster: &'a Cluster,
+        kind: &'a ResourceType,
+    ) -> Box<dyn Iterator<Item = Input<'a>> + 'a> {
+        if kind.plural() == PLATFORM_COMPONENTS {
+            return Box::new(cluster.platform_components.iter().filter_map(move |reference| {
+                let catalog = self.component(&reference.id)?;
+                Some(Input::Component(Box::new(ComponentInput::merge(cluster, reference, catalog))))
+            }));
+        }
+        let references = cluster.references.get(kind.plural()).into_iter().flatten();
+        Box::new(references.filter_map(move |reference| {
+            let definition = self.definition(kind.plural(), &reference.id)?;
+            Some(Input::Definition(DefinitionInput::merge(kind, cluster, reference, definition)))
+        }))
+    }
+
+    /// How many bytes and inputs the answer of type `kind` for `cluster` has.
+    pub(crate) fn size(&self, cluster: &Cluster, kind: &ResourceType) -> (usize, usize) {
+        let mut out = Vec::new();
+        write(&Answer { fleet: self, cluster, kind }, &mut out);
+        (out.len(), self.inputs(cluster, kind).count())
+    }
+}
+
+struct Answer<'a> {
+    fleet: &'a Fleet,
+    cluster: &'a Cluster,
+    kind: &'a ResourceType,
+}
+
+impl Serialize for Answer<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serialize_inputs(serializer, self.fleet.inputs(self.cluster, self.kind))
+    }
+}
+
+/// `{"inputs":[...]}` of whatever `inputs` yields.
+pub(crate) fn serialize_inputs<S, I>(serializer: S, inputs: I) -> Result<S::Ok, S::Error>
+where
+    S: Serializer,
+    I: Iterator<Item: Serialize>,
+{
+    struct Items<I>(std::cell::RefCell<Option<I>>);
+    impl<I: Iterator<Item: Serialize>> Serialize for Items<I> {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            serializer.collect_seq(self.0.take().into_iter().flatten())
+        }
+    }
+    serializer.collect_map([("inputs", Items(std::cell::RefCell::new(Some(inputs))))])
+}
+
+/// Writes `value` as JSON. Into a buffer in memory, and of maps with string keys, that cannot fail.
+pub(crate) fn write(value: &impl Serialize, out: &mut Vec<u8>) {
+    let start = out.len();
+    if serde_json::to_writer(&mut *out, value).is_err() {
+        debug_assert!(false, "an answer is always JSON");
+        out.truncate(start);
+    }
+}

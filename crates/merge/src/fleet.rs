@@ -1,0 +1,358 @@
+//! The Fleet: every document of one revision, with the indexes that answers and checks need.
+//! It never changes; a write makes the next one, which shares what did not change.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use flux_resourceset_model::change::{DocumentChange, Key};
+use flux_resourceset_model::{
+    Body, CLUSTERS, Cluster, Component, Definition, DnsName, PLATFORM_COMPONENTS, Resource, ResourceType,
+    Rules, TOMBSTONES, Tombstone, Violation, built_in,
+};
+use imbl::{OrdMap, OrdSet};
+
+/// One document of a fleet.
+#[derive(Debug)]
+pub struct Document {
+    revision: u64,
+    body: Box<[u8]>,
+    resource: Resource,
+}
+
+impl Document {
+    /// The revision that wrote this body.
+    pub fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// The body as stored: canonical JSON, an object.
+    pub fn body(&self) -> &[u8] {
+        &self.body
+    }
+
+    /// The body as a value.
+    pub(crate) fn to_body(&self) -> Body {
+        serde_json::from_slice(&self.body).unwrap_or_default()
+    }
+}
+
+/// Documents that no answer may be made from.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{document}: {reason}")]
+pub struct LoadError {
+    /// The document that is in the way.
+    pub document: Key,
+    /// What is wrong with it, in one sentence.
+    pub reason: String,
+}
+
+impl LoadError {
+    fn new(document: &Key, reason: impl Into<String>) -> Self {
+        LoadError { document: document.clone(), reason: reason.into() }
+    }
+}
+
+/// Who polls under a DNS name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Holder {
+    Cluster(Arc<str>),
+    Tombstone(Arc<str>),
+}
+
+impl Holder {
+    fn key(&self) -> Key {
+        match self {
+            Holder::Cluster(id) => Key::new(CLUSTERS, &**id),
+            Holder::Tombstone(id) => Key::new(TOMBSTONES, &**id),
+        }
+    }
+}
+
+type Table = OrdMap<Arc<str>, Arc<Document>>;
+
+/// All documents of a fleet at one revision. Immutable; a clone shares everything.
+#[derive(Clone)]
+pub struct Fleet {
+    rules: Arc<Rules>,
+    revision: u64,
+    tables: BTreeMap<&'static str, Table>,
+    holders: OrdMap<DnsName, Holder>,
+    /// Which documents refer to a definition or a catalog entry.
+    referrers: OrdMap<Key, OrdSet<Key>>,
+}
+
+impl Fleet {
+    /// A fleet into which nothing was ever written: revision 0.
+    pub fn empty(rules: Rules) -> Self {
+        let tables = built_in().iter().map(|kind| (kind.plural(), Table::new())).collect();
+        Fleet {
+            rules: Arc::new(rules),
+            revision: 0,
+            tables,
+            holders: OrdMap::new(),
+            referrers: OrdMap::new(),
+        }
+    }
+
+    /// The fleet of all documents of a store at `revision`, each with the revision that wrote it.
+    ///
+    /// # Errors
+    /// A type that this release does not know, a document that it cannot read, a dangling reference, or
+    /// one DNS name held twice: from such documents a wrong answer could be made, so none is made.
+    pub fn load(
+        rules: Rules,
+        revision: u64,
+        documents: impl IntoIterator<Item = (Key, u64, Vec<u8>)>,
+    ) -> Result<Self, LoadError> {
+        let mut fleet = Fleet::empty(rules);
+        for (key, written, body) in documents {
+            fleet.put(&key, written, &body)?;
+        }
+        fleet.revision = revision;
+        for (target, referrers) in &fleet.referrers {
+            if fleet.get(target).is_none() {
+                return Err(fleet.dangling(target, referrers.get_min()));
+            }
+        }
+        Ok(fleet)
+    }
+
+    /// The fleet that a change set leaves, which was committed as `revision`.
+    ///
+    /// # Errors
+    /// As [`Fleet::load`]: this process must not follow such a change.
+    pub fn apply(&self, revision: u64, documents: &[DocumentChange]) -> Result<Self, LoadError> {
+        let mut next = self.clone();
+        // Removals first, so that what one document gives up another of the same set can take.
+        for change in documents.iter().filter(|change| change.body.is_none()) {
+            next.remove(&change.key);
+        }
+        for change in documents {
+            if let Some(body) = &change.body {
+                next.put(&change.key, revision, body)?;
+            }
+        }
+        next.revision = revision;
+        for change in documents {
+            next.refuse_dangling(&change.key)?;
+        }
+        Ok(next)
+    }
+
+    /// The fleet that a file of documents describes, in the form of `data/seed.json`: for each type's
+    /// plural an array of documents. A reference to a definition that is missing is skipped in answers.
+    ///
+    /// # Errors
+    /// [`crate::Refusal::Invalid`] with every violation of every document.
+    pub fn from_json(text: &str) -> Result<Self, crate::Refusal> {
+        crate::prepare::from_json(text)
+    }
+
+    pub(crate) fn at(mut self, revision: u64) -> Self {
+        self.revision = revision;
+        self
+    }
+
+    /// The revision that these are the documents of; 0 before anything was written.
+    pub fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// What the fleet's owner decided about documents.
+    pub fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
+    /// The resource types of this fleet.
+    pub fn types(&self) -> &[ResourceType] {
+        built_in()
+    }
+
+    /// The type with this plural.
+    pub fn resource_type(&self, plural: &str) -> Option<&ResourceType> {
+        self.types().iter().find(|kind| kind.plural() == plural)
+    }
+
+    /// One document.
+    pub fn get(&self, key: &Key) -> Option<&Document> {
+        self.tables.get(key.kind.as_str())?.get(key.id.as_str()).map(Arc::as_ref)
+    }
+
+    /// All documents of the type with this plural, ordered by id; none where there is no such type.
+    pub fn list(&self, plural: &str) -> impl Iterator<Item = (&str, &Document)> {
+        let table = self.tables.get(plural);
+        table.into_iter().flat_map(Table::iter).map(|(id, document)| (&**id, document.as_ref()))
+    }
+
+    /// How many documents of the type with this plural there are.
+    pub fn len(&self, plural: &str) -> usize {
+        self.tables.get(plural).map_or(0, Table::len)
+    }
+
+    /// The documents that refer to `key`, ordered by type and id.
+    pub fn referrers(&self, key: &Key) -> impl Iterator<Item = &Key> {
+        self.referrers.get(key).into_iter().flatten()
+    }
+
+    pub(crate) fn holder(&self, dns: &str) -> Option<&Holder> {
+        self.holders.get(&DnsName::new(dns))
+    }
+
+    pub(crate) fn cluster(&self, id: &str) -> Option<&Cluster> {
+        match &self.tables.get(CLUSTERS)?.get(id)?.resource {
+            Resource::Cluster(cluster) => Some(cluster),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn clusters_by_id(&self) -> impl Iterator<Item = &Cluster> {
+        self.list(CLUSTERS).filter_map(|(_, document)| match &document.resource {
+            Resource::Cluster(cluster) => Some(cluster),
+            _ => None,
+        })
+    }
+
+    pub(crate) fn component(&self, id: &str) -> Option<&Component> {
+        match &self.tables.get(PLATFORM_COMPONENTS)?.get(id)?.resource {
+            Resource::Component(component) => Some(component),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn definition(&self, plural: &str, id: &str) -> Option<&Definition> {
+        match &self.tables.get(plural)?.get(id)?.resource {
+            Resource::Definition(definition) => Some(definition),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn tombstone(&self, id: &str) -> Option<&Tombstone> {
+        match &self.tables.get(TOMBSTONES)?.get(id)?.resource {
+            Resource::Tombstone(tombstone) => Some(tombstone),
+            _ => None,
+        }
+    }
+
+    /// Who else holds the DNS name of the cluster or tombstone `key`.
+    pub(crate) fn other_holder(&self, key: &Key, dns: &str) -> Option<Key> {
+        self.holder(dns).map(Holder::key).filter(|holder| holder != key)
+    }
+
+    pub(crate) fn put(&mut self, key: &Key, revision: u64, body: &[u8]) -> Result<(), LoadError> {
+        let unknown = || LoadError::new(key, "this release does not know the type; a newer one wrote it");
+        let kind = ResourceType::of(&key.kind).ok_or_else(unknown)?;
+        let object: Body = serde_json::from_slice(body)
+            .map_err(|error| LoadError::new(key, format!("is not a JSON object: {error}")))?;
+        let resource = kind.parse(object).map_err(|error| LoadError::new(key, error.0))?;
+        if let Some(dns) = dns_of(&resource)
+            && let Some(other) = self.other_holder(key, dns)
+        {
+            return Err(LoadError::new(key, format!("the DNS name {dns} is held by {other} already")));
+        }
+        self.remove(key);
+        let id: Arc<str> = key.id.as_str().into();
+        self.index(key, &id, &resource);
+        let document = Document { revision, body: body.into(), resource };
+        if let Some(table) = self.tables.get_mut(key.kind.as_str()) {
+            table.insert(id, Arc::new(document));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn remove(&mut self, key: &Key) {
+        let table = self.tables.get_mut(key.kind.as_str());
+        let Some(document) = table.and_then(|table| table.remove(key.id.as_str())) else { return };
+        if let Some(dns) = dns_of(&document.resource) {
+            self.holders.remove(&DnsName::new(dns));
+        }
+        for target in references_of(&document.resource) {
+            let left = self.referrers.get_mut(&target).map(|referrers| {
+                referrers.remove(key);
+                referrers.len()
+            });
+            if left == Some(0) {
+                self.referrers.remove(&target);
+            }
+        }
+    }
+
+    fn index(&mut self, key: &Key, id: &Arc<str>, resource: &Resource) {
+        match resource {
+            Resource::Cluster(cluster) => {
+                self.holders.insert(DnsName::new(&cluster.cluster_dns), Holder::Cluster(id.clone()));
+            }
+            Resource::Tombstone(tombstone) => {
+                self.holders.insert(DnsName::new(&tombstone.cluster_dns), Holder::Tombstone(id.clone()));
+            }
+            Resource::Component(_) | Resource::Definition(_) => {}
+        }
+        for target in references_of(resource) {
+            self.referrers.entry(target).or_default().insert(key.clone());
+        }
+    }
+
+    /// Refuses a changed document that refers to what is not there, or was removed while referred to.
+    fn refuse_dangling(&self, key: &Key) -> Result<(), LoadError> {
+        let Some(document) = self.tables.get(key.kind.as_str()).and_then(|table| table.get(key.id.as_str()))
+        else {
+            return match self.referrers.get(key) {
+                Some(referrers) => Err(self.dangling(key, referrers.get_min())),
+                None => Ok(()),
+            };
+        };
+        match references_of(&document.resource).into_iter().find(|target| self.get(target).is_none()) {
+            Some(target) => Err(self.dangling(&target, Some(key))),
+            None => Ok(()),
+        }
+    }
+
+    fn dangling(&self, target: &Key, referrer: Option<&Key>) -> LoadError {
+        let reason = format!("refers to {target}, which does not exist");
+        LoadError::new(referrer.unwrap_or(target), reason)
+    }
+}
+
+impl fmt::Debug for Fleet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sizes = self.tables.iter().map(|(plural, table)| (plural, table.len()));
+        f.debug_map().entry(&"revision", &self.revision).entries(sizes).finish()
+    }
+}
+
+fn dns_of(resource: &Resource) -> Option<&str> {
+    match resource {
+        Resource::Cluster(cluster) => Some(&cluster.cluster_dns),
+        Resource::Tombstone(tombstone) => Some(&tombstone.cluster_dns),
+        Resource::Component(_) | Resource::Definition(_) => None,
+    }
+}
+
+/// What a document refers to, each once.
+pub(crate) fn references_of(resource: &Resource) -> Vec<Key> {
+    let mut targets: Vec<Key> = match resource {
+        Resource::Cluster(cluster) => {
+            let components = cluster.platform_components.iter().map(|reference| &reference.id);
+            let components =
+                components.chain(cluster.patches.keys()).map(|id| Key::new(PLATFORM_COMPONENTS, id));
+            let definitions = cluster.references.iter().flat_map(|(plural, references)| {
+                references.iter().map(move |reference| Key::new(plural, &reference.id))
+            });
+            components.chain(definitions).collect()
+        }
+        Resource::Component(component) => {
+            component.depends_on.iter().map(|id| Key::new(PLATFORM_COMPONENTS, id)).collect()
+        }
+        Resource::Definition(_) | Resource::Tombstone(_) => Vec::new(),
+    };
+    targets.sort();
+    targets.dedup();
+    targets
+}
+
+/// The violation of a write that `error` speaks of.
+pub(crate) fn dns_taken(dns: &str, by: &Key) -> Violation {
+    let message =
+        format!("`{dns}` belongs to {by}; a DNS name never passes from one cluster to another unnoticed");
+    Violation::new("/cluster_dns", "dns_taken", message)
+}

@@ -1,0 +1,179 @@
+//! One input of an answer, borrowed from the documents it is made of. It can be written as JSON
+//! straight into a buffer, or turned into a value to be walked.
+
+use std::borrow::Cow;
+
+use flux_resourceset_model::{
+    Body, Cluster, Component, ComponentReference, Definition, Delivery, OnRemove, Patches, Reference,
+    ResourceType,
+};
+use serde::ser::{Serialize, SerializeMap, Serializer};
+use serde_json::Value;
+
+use crate::release::merge_release;
+
+/// What an answer says of an unset version.
+const LATEST: &str = "latest";
+
+static NO_PATCHES: Patches = Patches::new();
+
+/// One input of an answer.
+#[derive(Debug)]
+pub enum Input<'a> {
+    /// By the platform component's rule.
+    Component(Box<ComponentInput<'a>>),
+    /// By the definition rule.
+    Definition(DefinitionInput<'a>),
+}
+
+/// The cluster, as every input carries it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+pub struct ClusterBlock<'a> {
+    /// Its `cluster_name`.
+    pub name: &'a str,
+    /// Its `cluster_dns`, as written.
+    pub dns: &'a str,
+    /// Its `environment`.
+    pub environment: &'a str,
+}
+
+impl<'a> ClusterBlock<'a> {
+    fn of(cluster: &'a Cluster) -> Self {
+        let Cluster { cluster_name, cluster_dns, environment, .. } = cluster;
+        ClusterBlock { name: cluster_name, dns: cluster_dns, environment }
+    }
+}
+
+/// Where a component comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+pub struct Source<'a> {
+    /// The catalog's.
+    pub oci_url: &'a str,
+    /// The cluster's, else the catalog's, else `latest`.
+    pub oci_tag: &'a str,
+}
+
+/// A platform component as one cluster gets it.
+#[derive(Debug, serde::Serialize)]
+pub struct ComponentInput<'a> {
+    /// The component's id.
+    pub id: &'a str,
+    /// The cluster's, else the catalog's.
+    pub component_path: &'a str,
+    /// The catalog's, else `latest`.
+    pub component_version: &'a str,
+    /// The catalog's, else false.
+    pub cluster_env_enabled: bool,
+    /// The catalog's.
+    pub depends_on: &'a [String],
+    /// The cluster's, else the catalog's, else true.
+    pub enabled: bool,
+    /// The cluster's patches of this component, else empty.
+    pub patches: &'a Patches,
+    /// The cluster.
+    pub cluster: ClusterBlock<'a>,
+    /// Where it comes from.
+    pub source: Source<'a>,
+    /// The catalog's, else helm.
+    pub delivery: Delivery,
+    /// The cluster's, else the catalog's, else delete.
+    pub on_remove: OnRemove,
+    /// The catalog's with the cluster's merged into it.
+    pub release: Cow<'a, Body>,
+}
+
+impl<'a> ComponentInput<'a> {
+    pub(crate) fn merge(
+        cluster: &'a Cluster,
+        reference: &'a ComponentReference,
+        catalog: &'a Component,
+    ) -> Self {
+        ComponentInput {
+            id: &reference.id,
+            component_path: reference.component_path.as_deref().unwrap_or(&catalog.component_path),
+            component_version: catalog.component_version.as_deref().unwrap_or(LATEST),
+            cluster_env_enabled: catalog.cluster_env_enabled.unwrap_or(false),
+            depends_on: &catalog.depends_on,
+            enabled: reference.enabled.or(catalog.enabled).unwrap_or(true),
+            patches: cluster.patches.get(&reference.id).unwrap_or(&NO_PATCHES),
+            cluster: ClusterBlock::of(cluster),
+            source: Source {
+                oci_url: &catalog.oci_url,
+                oci_tag: reference.oci_tag.as_deref().or(catalog.oci_tag.as_deref()).unwrap_or(LATEST),
+            },
+            delivery: catalog.delivery,
+            on_remove: reference.on_remove.or(catalog.on_remove).unwrap_or_default(),
+            release: match (catalog.release.is_empty(), reference.release.is_empty()) {
+                (_, true) => Cow::Borrowed(&catalog.release),
+                (true, _) => Cow::Borrowed(&reference.release),
+                _ => Cow::Owned(merge_release(&catalog.release, &reference.release)),
+            },
+        }
+    }
+}
+
+/// A definition as one cluster gets it: every property of the type's schema, whether written or not.
+#[derive(Debug)]
+pub struct DefinitionInput<'a> {
+    kind: &'a ResourceType,
+    definition: &'a Definition,
+    on_remove: OnRemove,
+    cluster: ClusterBlock<'a>,
+}
+
+impl<'a> DefinitionInput<'a> {
+    pub(crate) fn merge(
+        kind: &'a ResourceType,
+        cluster: &'a Cluster,
+        reference: &Reference,
+        definition: &'a Definition,
+    ) -> Self {
+        let on_remove = reference.on_remove.or(definition.on_remove).unwrap_or_default();
+        DefinitionInput { kind, definition, on_remove, cluster: ClusterBlock::of(cluster) }
+    }
+}
+
+impl Serialize for DefinitionInput<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("id", &self.definition.id)?;
+        for (property, schema) in properties(self.kind) {
+            match self.definition.fields.get(property) {
+                Some(value) => map.serialize_entry(property, value)?,
+                None => map.serialize_entry(property, &*default_of(schema))?,
+            }
+        }
+        map.serialize_entry("on_remove", &self.on_remove)?;
+        map.serialize_entry("cluster", &self.cluster)?;
+        map.end()
+    }
+}
+
+impl Serialize for Input<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Input::Component(input) => input.serialize(serializer),
+            Input::Definition(input) => input.serialize(serializer),
+        }
+    }
+}
+
+fn properties(kind: &ResourceType) -> impl Iterator<Item = (&String, &Value)> {
+    let properties = kind.schema().get("properties").and_then(Value::as_object);
+    properties.into_iter().flatten().filter(|(name, _)| !matches!(name.as_str(), "id" | "on_remove"))
+}
+
+/// What stands for a property that was not written: a template stalls on one that is missing.
+fn default_of(schema: &Value) -> Cow<'_, Value> {
+    if let Some(default) = schema.get("default") {
+        return Cow::Borrowed(default);
+    }
+    Cow::Owned(match schema.get("type").and_then(Value::as_str) {
+        Some("object") => Value::Object(Body::new()),
+        Some("array") => Value::Array(Vec::new()),
+        Some("string") => "".into(),
+        Some("integer" | "number") => 0.into(),
+        Some("boolean") => false.into(),
+        _ => Value::Null,
+    })
+}
