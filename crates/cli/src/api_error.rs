@@ -1,0 +1,160 @@
+//! What the API says when it refuses, read from its one error shape; an answer in any other shape
+//! is a proxy's, and is told apart here. Pure.
+
+use std::fmt;
+
+use serde_json::Value;
+
+/// A refusal, with what a person needs to act on it.
+#[derive(Debug)]
+pub(crate) struct ApiError {
+    pub(crate) status: u16,
+    /// The API's stable word for the reason; absent when something else answered.
+    code: Option<String>,
+    message: String,
+    violations: Vec<String>,
+    request_id: Option<String>,
+    /// Which variable holds the token that was sent.
+    token: &'static str,
+}
+
+impl ApiError {
+    /// Reads a refusal. `call` is the request in words (`GET http://...`), for answers that are not
+    /// the API's own.
+    pub(crate) fn read(
+        status: u16,
+        content_type: &str,
+        body: &[u8],
+        call: &str,
+        token: &'static str,
+    ) -> Self {
+        let said: Option<Value> = serde_json::from_slice(body).ok();
+        let text = |key: &str| said.as_ref()?.get(key)?.as_str().map(str::to_owned);
+        ApiError {
+            status,
+            code: text("error"),
+            message: text("message").unwrap_or_else(|| foreign(call, status, content_type)),
+            violations: said.as_ref().map(violations).unwrap_or_default(),
+            request_id: text("request_id"),
+            token,
+        }
+    }
+
+    /// What the status alone tells one to do, where the API's sentence cannot know it.
+    fn advice(&self) -> Option<String> {
+        match (self.status, self.code.is_some()) {
+            (401, _) => Some(format!("check {}", self.token)),
+            (403, _) => Some(format!("the token in {} may not do this", self.token)),
+            (405, true) => Some("an API that runs read-only takes no writes: is this its address?".into()),
+            (412, true) => Some("somebody else changed it meanwhile: look at it and run this again".into()),
+            (503, true) => Some("try again in a moment".into()),
+            _ => None,
+        }
+    }
+}
+
+/// A sentence for an answer that the API did not write.
+pub(crate) fn foreign(call: &str, status: u16, content_type: &str) -> String {
+    let kind = match content_type {
+        "" => "no content type",
+        known => known,
+    };
+    format!(
+        "{call} was answered with status {status} and {kind}, not with this API's JSON; \
+         check that FLUX_API_URL is the API itself and what stands in front of it"
+    )
+}
+
+fn violations(said: &Value) -> Vec<String> {
+    let listed = said.get("violations").and_then(Value::as_array);
+    listed.into_iter().flatten().map(violation).collect()
+}
+
+fn violation(violation: &Value) -> String {
+    let text = |key: &str| violation.get(key).and_then(Value::as_str).unwrap_or_default();
+    let document = violation.get("document").map(document).unwrap_or_default();
+    let pointer = text("pointer");
+    let place = format!("{document} {}", if pointer.is_empty() { "(whole document)" } else { pointer });
+    format!("{}: {}", place.trim_start(), text("message"))
+}
+
+/// `clusters/a`, whether the API names the document in one string or by type and id.
+fn document(document: &Value) -> String {
+    match document {
+        Value::String(name) => name.clone(),
+        Value::Object(parts) => {
+            ["type", "id"].iter().filter_map(|part| parts.get(*part)?.as_str()).collect::<Vec<_>>().join("/")
+        }
+        _ => String::new(),
+    }
+}
+
+impl fmt::Display for ApiError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.message.trim_end_matches('.'))?;
+        if let Some(advice) = self.advice() {
+            write!(f, "; {advice}")?;
+        }
+        if let Some(code) = &self.code {
+            write!(f, " ({} {code}", self.status)?;
+            if let (500.., Some(id)) = (self.status, &self.request_id) {
+                write!(f, ", request {id}")?;
+            }
+            f.write_str(")")?;
+        }
+        for violation in &self.violations {
+            write!(f, "\n  {violation}")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use insta::assert_snapshot;
+    use serde_json::json;
+
+    use super::*;
+
+    fn read(status: u16, body: &Value) -> ApiError {
+        let body = body.to_string();
+        ApiError::read(status, "application/json", body.as_bytes(), "GET http://a/b", "FLUX_API_TOKEN")
+    }
+
+    #[test]
+    fn violations_stand_one_per_line_with_pointer_and_document() {
+        let refusal = read(
+            400,
+            &json!({"error": "invalid", "message": "The document is not valid.", "violations": [
+                {"pointer": "/labels/a b", "code": "label_key", "message": "a label key has no spaces"},
+                {"pointer": "/cluster_dns", "code": "taken", "message": "taken", "document": "clusters/b"},
+                {"pointer": "", "code": "x", "message": "m", "document": {"type": "clusters", "id": "c"}},
+            ]}),
+        );
+        assert_snapshot!(refusal, @r"
+        The document is not valid (400 invalid)
+          /labels/a b: a label key has no spaces
+          clusters/b /cluster_dns: taken
+          clusters/c (whole document): m
+        ");
+    }
+
+    #[test]
+    fn a_rejected_token_is_named_by_its_variable() {
+        let refusal = read(401, &json!({"error": "unauthorized", "message": "the token is not known"}));
+        assert_snapshot!(refusal, @"the token is not known; check FLUX_API_TOKEN (401 unauthorized)");
+    }
+
+    #[test]
+    fn a_server_fault_carries_the_request_id() {
+        let refusal =
+            read(503, &json!({"error": "unavailable", "message": "the store is away", "request_id": "r1"}));
+        assert_snapshot!(refusal, @"the store is away; try again in a moment (503 unavailable, request r1)");
+    }
+
+    #[test]
+    fn html_is_a_proxys_answer() {
+        let refusal = ApiError::read(502, "text/html", b"<html>", "GET http://a/b", "FLUX_API_TOKEN");
+        assert_snapshot!(refusal, @"GET http://a/b was answered with status 502 and text/html, not with this API's JSON; check that FLUX_API_URL is the API itself and what stands in front of it");
+    }
+}

@@ -1,0 +1,218 @@
+//! `component`: the catalog of platform components, which clusters have them, and their patches.
+
+use clap::{Args, Subcommand};
+use serde_json::Value;
+
+use crate::client::Client;
+use crate::document::{self, Document, FileDocument};
+use crate::error::Error;
+use crate::output::Shown;
+use crate::reference::{self, Assign, CreateDefinition, OnRemove, PatchKeys, Unassign, set};
+use crate::resource::{self, DeleteDefinition, Fields, Get, List, Update};
+use crate::types::COMPONENT;
+
+#[derive(Subcommand)]
+pub(crate) enum Component {
+    /// List the catalog
+    #[command(after_help = "Example:\n  flux-resourceset-cli component list")]
+    List(List),
+    /// Show one catalog component
+    #[command(after_help = "Example:\n  flux-resourceset-cli component get cert-manager")]
+    Get(Get),
+    /// Create a catalog component, then attach it to a cluster
+    ///
+    /// Run again, it finds what it made and succeeds. A component that exists with other values than
+    /// the ones given is an error.
+    #[command(
+        after_help = "Example:\n  flux-resourceset-cli component create cert-manager --component-path core/cert-manager/1.14.0 --component-version 1.14.0 --oci-url oci://registry.example/platform-components --oci-tag v1.0.0 --cluster demo-cluster-01"
+    )]
+    Create(CreateDefinition<ComponentFields>),
+    /// Change a catalog component, for every cluster that has it
+    #[command(
+        after_help = "Example:\n  flux-resourceset-cli component update cert-manager --component-version 1.15.0 --values-file values.yaml"
+    )]
+    Update(Update<ComponentFields>),
+    /// Delete a catalog component
+    #[command(after_help = "Example:\n  flux-resourceset-cli component delete cert-manager")]
+    Delete(DeleteDefinition),
+    /// Attach a component to a cluster, or change what the cluster overrides of it
+    #[command(
+        after_help = "Examples:\n  flux-resourceset-cli component assign cert-manager --cluster demo-cluster-01\n  flux-resourceset-cli component assign cert-manager --cluster demo-cluster-01 --oci-tag v1.0.0-1"
+    )]
+    Assign(Assign<ComponentReference>),
+    /// Detach a component from a cluster, which uninstalls it there
+    ///
+    /// A component that is in the catalog but not attached is left so, with success. One that is not
+    /// in the catalog at all is an error.
+    #[command(
+        after_help = "Example:\n  flux-resourceset-cli component unassign cert-manager --cluster demo-cluster-01"
+    )]
+    Unassign(Unassign),
+    /// Change a component's values on one cluster
+    ///
+    /// Keys are paths of Helm values, values are strings; keys that are not named stay.
+    #[command(
+        after_help = "Examples:\n  flux-resourceset-cli component patch podinfo --cluster demo-cluster-01 --set replicaCount=3\n  flux-resourceset-cli component patch podinfo --cluster demo-cluster-01 --unset ui.color"
+    )]
+    Patch(Patch),
+}
+
+#[derive(Args)]
+pub(crate) struct Patch {
+    /// Id of the component
+    id: String,
+
+    /// Id of the cluster
+    #[arg(long, value_name = "CLUSTER")]
+    cluster: String,
+
+    #[command(flatten)]
+    keys: PatchKeys,
+}
+
+/// The catalog's fields.
+#[derive(Args, Default, PartialEq)]
+pub(crate) struct ComponentFields {
+    /// Chart name, or path in the artifact
+    #[arg(long, value_name = "PATH")]
+    component_path: Option<String>,
+
+    /// Upstream version; absent means latest
+    #[arg(long, value_name = "VERSION")]
+    component_version: Option<String>,
+
+    /// Helm repository or OCI registry
+    #[arg(long, value_name = "URL")]
+    oci_url: Option<String>,
+
+    /// Tag of the chart or artifact; absent means latest
+    #[arg(long, value_name = "TAG")]
+    oci_tag: Option<String>,
+
+    /// Whether the cluster's environment is appended to the path
+    #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true)]
+    #[arg(default_missing_value = "true", hide_possible_values = true)]
+    cluster_env_enabled: Option<bool>,
+
+    /// Components that must be healthy first (repeatable or comma-separated)
+    #[arg(long, value_name = "ID", value_delimiter = ',')]
+    depends_on: Vec<String>,
+
+    /// Whether clusters get it unless they say otherwise
+    #[arg(long, value_name = "true|false", hide_possible_values = true)]
+    enabled: Option<bool>,
+
+    /// How it is delivered
+    #[arg(long, value_name = "helm|kustomize", value_parser = ["helm", "kustomize"], hide_possible_values = true)]
+    delivery: Option<String>,
+
+    /// Replace its release's values by this JSON or YAML file (`-` is stdin)
+    #[arg(long, value_name = "FILE", value_parser = document::read_file)]
+    values_file: Option<FileDocument>,
+
+    #[command(flatten)]
+    on_remove: OnRemove,
+}
+
+/// What a cluster's reference overrides.
+#[derive(Args, Default, PartialEq)]
+pub(crate) struct ComponentReference {
+    /// Whether this cluster gets it
+    #[arg(long, value_name = "true|false", hide_possible_values = true)]
+    enabled: Option<bool>,
+
+    /// Tag for this cluster, before the catalog's
+    #[arg(long, value_name = "TAG")]
+    oci_tag: Option<String>,
+
+    /// Path for this cluster, before the catalog's
+    #[arg(long, value_name = "PATH")]
+    component_path: Option<String>,
+
+    /// Go back to the catalog's value of this field (repeatable)
+    #[arg(long, value_name = "FIELD")]
+    unset: Vec<String>,
+
+    #[command(flatten)]
+    on_remove: OnRemove,
+}
+
+impl Fields for ComponentFields {
+    fn apply(&self, document: &mut Document) {
+        set(document, "component_path", self.component_path.as_ref());
+        set(document, "component_version", self.component_version.as_ref());
+        set(document, "oci_url", self.oci_url.as_ref());
+        set(document, "oci_tag", self.oci_tag.as_ref());
+        set(document, "cluster_env_enabled", self.cluster_env_enabled.as_ref());
+        set(document, "depends_on", Some(&self.depends_on).filter(|ids| !ids.is_empty()));
+        set(document, "enabled", self.enabled.as_ref());
+        set(document, "delivery", self.delivery.as_ref());
+        self.on_remove.apply(document);
+        if let Some(FileDocument(values)) = &self.values_file {
+            set_values(document, values);
+        }
+    }
+}
+
+/// Replaces the release's values whole and leaves the rest of the release.
+fn set_values(document: &mut Document, values: &Document) {
+    let mut release = match document.remove("release") {
+        Some(Value::Object(release)) => release,
+        _ => Document::new(),
+    };
+    release.insert("values".into(), Value::Object(values.clone()));
+    document.insert("release".into(), Value::Object(release));
+}
+
+impl Fields for ComponentReference {
+    fn apply(&self, reference: &mut Document) {
+        for field in self.unset.iter().filter(|field| *field != "id") {
+            reference.remove(field);
+        }
+        set(reference, "enabled", self.enabled.as_ref());
+        set(reference, "oci_tag", self.oci_tag.as_ref());
+        set(reference, "component_path", self.component_path.as_ref());
+        self.on_remove.apply(reference);
+    }
+}
+
+pub(crate) fn run(client: &Client<'_>, command: &Component) -> Result<Shown, Error> {
+    match command {
+        Component::List(list) => resource::list(client, &COMPONENT, list),
+        Component::Get(get) => resource::get(client, &COMPONENT, get),
+        Component::Create(create) => reference::create(client, &COMPONENT, create),
+        Component::Update(update) => resource::update(client, &COMPONENT, update),
+        Component::Delete(delete) => resource::delete_definition(client, &COMPONENT, delete),
+        Component::Assign(assign) => reference::assign(client, &COMPONENT, assign),
+        Component::Unassign(unassign) => reference::unassign(client, &COMPONENT, unassign),
+        Component::Patch(patch) => reference::patch(client, &patch.cluster, &patch.id, &patch.keys),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_values_file_replaces_the_values_and_nothing_else_of_the_release() {
+        let mut component = json!({"release": {"name": "kept", "values": {"a": 1}}});
+        let values = json!({"b": null}).as_object().unwrap().clone();
+        let fields = ComponentFields { values_file: Some(FileDocument(values)), ..Default::default() };
+        fields.apply(component.as_object_mut().unwrap());
+        assert_eq!(component, json!({"release": {"name": "kept", "values": {"b": null}}}));
+    }
+
+    #[test]
+    fn a_reference_keeps_what_is_not_named() {
+        let mut reference = json!({"id": "a", "oci_tag": "1", "component_path": "p"});
+        let fields = ComponentReference {
+            enabled: Some(false),
+            unset: vec!["component_path".into(), "id".into()],
+            ..Default::default()
+        };
+        fields.apply(reference.as_object_mut().unwrap());
+        assert_eq!(reference, json!({"id": "a", "oci_tag": "1", "enabled": false}));
+    }
+}

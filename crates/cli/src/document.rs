@@ -1,0 +1,152 @@
+//! Documents as this program meets them: read from a file, and compared with what was asked for.
+
+use std::fs;
+use std::io::{self, Read};
+
+use serde_json::{Map, Value};
+
+pub(crate) type Document = Map<String, Value>;
+
+/// A document read from the file named on the command line; `-` is stdin.
+///
+/// It is read while the command line is parsed, once: a write that is tried again must not find
+/// stdin empty.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct FileDocument(pub(crate) Document);
+
+/// Reads the file `path`, for clap.
+pub(crate) fn read_file(path: &str) -> Result<FileDocument, String> {
+    let text = match path {
+        "-" => io::read_to_string(io::stdin().lock().take(MAX_FILE)),
+        path => fs::File::open(path).and_then(|file| io::read_to_string(file.take(MAX_FILE))),
+    };
+    parse(&text.map_err(|error| error.to_string())?).map(FileDocument)
+}
+
+/// Far above any document; it bounds what `-f /dev/zero` can take.
+const MAX_FILE: u64 = 64 << 20;
+
+/// One JSON or YAML object. `_id` is read as `id`, as the API reads it.
+fn parse(text: &str) -> Result<Document, String> {
+    let value = serde_json::from_str(text).or_else(|json_error| {
+        // What begins as JSON is meant as JSON, and deserves JSON's own complaint.
+        parse_yaml(text).map_err(|yaml_error| match text.trim_start().starts_with('{') {
+            true => json_error.to_string(),
+            false => yaml_error,
+        })
+    })?;
+    let Value::Object(mut document) = value else {
+        return Err("it holds no single JSON or YAML object".into());
+    };
+    if let (Some(id), false) = (document.get("_id").cloned(), document.contains_key("id")) {
+        document.remove("_id");
+        document.insert("id".into(), id);
+    }
+    Ok(document)
+}
+
+fn parse_yaml(text: &str) -> Result<Value, String> {
+    // YAML 1.2: only true and false are booleans, so that `yes` and `on` stay words.
+    let options = serde_saphyr::options! { strict_booleans: true };
+    serde_saphyr::from_str_with_options(text, options).map_err(|error| error.to_string())
+}
+
+/// The document's `id` as text, if it has one.
+pub(crate) fn id(document: &Value) -> Option<&str> {
+    document.get("id").or_else(|| document.get("_id"))?.as_str()
+}
+
+/// The top-level fields in which `after` differs from `before`, as a PUT carries them: `null`
+/// where the field is gone.
+pub(crate) fn changed_fields(before: &Document, after: &Document) -> Document {
+    let gone = before.keys().filter(|field| !after.contains_key(*field));
+    let changed = after.iter().filter(|(field, value)| before.get(*field) != Some(value));
+    changed
+        .map(|(field, value)| (field.clone(), value.clone()))
+        .chain(gone.map(|field| (field.clone(), Value::Null)))
+        .collect()
+}
+
+/// The fields of `wanted` that `existing` holds differently, one line each. A field that `wanted`
+/// does not mention is not asked about; null, `{}` and `[]` are the same as absent.
+pub(crate) fn differences(wanted: &Document, existing: &Value) -> Vec<(String, String)> {
+    let differs = |(field, value): (&String, &Value)| {
+        let there = existing.get(field).unwrap_or(&Value::Null);
+        let same = there == value || (is_empty(there) && is_empty(value));
+        (!same).then(|| (field.clone(), format!("{field}: {there} there, {value} asked for")))
+    };
+    wanted.iter().filter_map(differs).collect()
+}
+
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Object(object) => object.is_empty(),
+        Value::Array(array) => array.is_empty(),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn object(value: Value) -> Document {
+        let Value::Object(object) = value else { panic!("not an object: {value}") };
+        object
+    }
+
+    #[track_caller]
+    fn check_parse(text: &str, expected: Result<Value, &str>) {
+        match (parse(text), expected) {
+            (Ok(document), Ok(expected)) => assert_eq!(Value::Object(document), expected),
+            (Err(said), Err(part)) => assert!(said.contains(part), "{said}"),
+            (parsed, _) => panic!("{parsed:?}"),
+        }
+    }
+
+    #[test]
+    fn json_and_yaml_are_read() {
+        check_parse(r#"{"id":"a","enabled":true}"#, Ok(json!({"id": "a", "enabled": true})));
+        check_parse("{\n\t\"_id\": \"a\"\n}", Ok(json!({"id": "a"})));
+        check_parse("id: a\nlabels:\n  team: x\n", Ok(json!({"id": "a", "labels": {"team": "x"}})));
+        check_parse(
+            "vm_image: on\nn: 3\nv: '3'\nz: null\nk0s_version: 1.30.0\n",
+            Ok(json!({"vm_image": "on", "n": 3, "v": "3", "z": null, "k0s_version": "1.30.0"})),
+        );
+    }
+
+    #[test]
+    fn what_is_no_single_object_is_refused() {
+        check_parse("- a\n", Err("no single JSON or YAML object"));
+        check_parse("", Err(""));
+        check_parse("id: a\nid: b\n", Err("duplicate"));
+        check_parse("{\"id\": ", Err("EOF"));
+        check_parse("id: a\n---\nid: b\n", Err(""));
+    }
+
+    #[test]
+    fn a_put_carries_what_changed_and_null_for_what_went() {
+        let before = object(json!({"id": "a", "role": "view", "on_remove": "keep"}));
+        let after = object(json!({"id": "a", "role": "edit"}));
+        assert_eq!(
+            Value::Object(changed_fields(&before, &after)),
+            json!({"role": "edit", "on_remove": null})
+        );
+        assert!(changed_fields(&before, &before).is_empty());
+    }
+
+    #[test]
+    fn only_what_was_asked_for_can_differ() {
+        let existing = json!({"id": "a", "labels": {"team": "x"}, "annotations": {"o": "p"}});
+        let asked = |wanted| differences(&object(wanted), &existing);
+        assert_eq!(asked(json!({"id": "a"})), []);
+        assert_eq!(asked(json!({"id": "a", "labels": {"team": "x"}, "on_remove": null, "x": {}})), []);
+        assert_eq!(
+            asked(json!({"labels": {"team": "y"}})),
+            [("labels".into(), r#"labels: {"team":"x"} there, {"team":"y"} asked for"#.into())]
+        );
+    }
+}

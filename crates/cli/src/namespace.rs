@@ -1,0 +1,107 @@
+//! `namespace`: definitions of namespaces, and which clusters have them.
+
+use clap::{Args, Subcommand};
+
+use crate::client::Client;
+use crate::document::Document;
+use crate::error::Error;
+use crate::key_value::{KeyValue, merge_into};
+use crate::output::Shown;
+use crate::reference::{self, Assign, CreateDefinition, OnRemove, ReferenceFields, Unassign};
+use crate::resource::{self, DeleteDefinition, Fields, Get, List, Update};
+use crate::types::NAMESPACE;
+
+#[derive(Subcommand)]
+pub(crate) enum Namespace {
+    /// List all namespace definitions
+    #[command(after_help = "Example:\n  flux-resourceset-cli namespace list")]
+    List(List),
+    /// Show one namespace definition
+    #[command(after_help = "Example:\n  flux-resourceset-cli namespace get cert-manager")]
+    Get(Get),
+    /// Create a namespace definition, then attach it to a cluster
+    ///
+    /// Run again, it finds what it made and succeeds. A definition that exists with other labels or
+    /// annotations than the ones given is an error.
+    #[command(
+        after_help = "Example:\n  flux-resourceset-cli namespace create team-sandbox --cluster demo-cluster-01 --label team=sandbox --annotation owner=platform"
+    )]
+    Create(CreateDefinition<NamespaceFields>),
+    /// Change a namespace definition, for every cluster that has it
+    #[command(
+        after_help = "Example:\n  flux-resourceset-cli namespace update team-sandbox --label team=platform --remove-annotation owner"
+    )]
+    Update(Update<NamespaceUpdate>),
+    /// Delete a namespace definition
+    #[command(after_help = "Example:\n  flux-resourceset-cli namespace delete team-sandbox")]
+    Delete(DeleteDefinition),
+    /// Attach a namespace to a cluster
+    #[command(
+        after_help = "Example:\n  flux-resourceset-cli namespace assign team-sandbox --cluster demo-cluster-01"
+    )]
+    Assign(Assign<ReferenceFields>),
+    /// Detach a namespace from a cluster
+    ///
+    /// A namespace that is defined but not attached is left so, with success. One that is not
+    /// defined at all is an error.
+    #[command(
+        after_help = "Example:\n  flux-resourceset-cli namespace unassign team-sandbox --cluster demo-cluster-01"
+    )]
+    Unassign(Unassign),
+}
+
+#[derive(Args, Default, PartialEq)]
+pub(crate) struct NamespaceFields {
+    /// Label of the namespace (repeatable)
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(crate) label: Vec<KeyValue>,
+
+    /// Annotation of the namespace (repeatable)
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(crate) annotation: Vec<KeyValue>,
+
+    #[command(flatten)]
+    pub(crate) on_remove: OnRemove,
+}
+
+#[derive(Args, Default, PartialEq)]
+pub(crate) struct NamespaceUpdate {
+    #[command(flatten)]
+    fields: NamespaceFields,
+
+    /// Take this label away (repeatable)
+    #[arg(long, value_name = "KEY")]
+    remove_label: Vec<String>,
+
+    /// Take this annotation away (repeatable)
+    #[arg(long, value_name = "KEY")]
+    remove_annotation: Vec<String>,
+}
+
+impl Fields for NamespaceFields {
+    fn apply(&self, document: &mut Document) {
+        merge_into(document, "labels", &self.label, &[]);
+        merge_into(document, "annotations", &self.annotation, &[]);
+        self.on_remove.apply(document);
+    }
+}
+
+impl Fields for NamespaceUpdate {
+    fn apply(&self, document: &mut Document) {
+        merge_into(document, "labels", &[], &self.remove_label);
+        merge_into(document, "annotations", &[], &self.remove_annotation);
+        self.fields.apply(document);
+    }
+}
+
+pub(crate) fn run(client: &Client<'_>, command: &Namespace) -> Result<Shown, Error> {
+    match command {
+        Namespace::List(list) => resource::list(client, &NAMESPACE, list),
+        Namespace::Get(get) => resource::get(client, &NAMESPACE, get),
+        Namespace::Create(create) => reference::create(client, &NAMESPACE, create),
+        Namespace::Update(update) => resource::update(client, &NAMESPACE, update),
+        Namespace::Delete(delete) => resource::delete_definition(client, &NAMESPACE, delete),
+        Namespace::Assign(assign) => reference::assign(client, &NAMESPACE, assign),
+        Namespace::Unassign(unassign) => reference::unassign(client, &NAMESPACE, unassign),
+    }
+}

@@ -1,0 +1,228 @@
+//! List, get, create, update and delete, alike for every resource type; a type's own file only
+//! says which flags set which fields.
+
+use clap::Args;
+use serde_json::Value;
+
+use crate::client::{Client, Write};
+use crate::document::{self, Document, FileDocument};
+use crate::error::Error;
+use crate::key_value::KeyValue;
+use crate::output::Shown;
+use crate::types::ResourceType;
+
+/// Flags that set fields of a document. Equal to the default when none was given.
+pub(crate) trait Fields: Args + Default + PartialEq {
+    /// Sets what was given and leaves the rest.
+    fn apply(&self, document: &mut Document);
+}
+
+#[derive(Args)]
+pub(crate) struct List {
+    /// Only those whose field has this value (repeatable)
+    #[arg(long, value_name = "FIELD=VALUE")]
+    filter: Vec<KeyValue>,
+}
+
+#[derive(Args)]
+pub(crate) struct Get {
+    /// Id of the document
+    id: String,
+}
+
+#[derive(Args)]
+pub(crate) struct Create<F: Fields> {
+    /// Id of the document; may stand in the file instead
+    id: Option<String>,
+
+    /// Take the document from a JSON or YAML file (`-` is stdin); flags win over it
+    #[arg(short, long, value_name = "FILE", value_parser = document::read_file)]
+    file: Option<FileDocument>,
+
+    #[command(flatten)]
+    fields: F,
+}
+
+#[derive(Args)]
+pub(crate) struct Update<F: Fields> {
+    /// Id of the document
+    id: String,
+
+    /// Replace each field that this JSON or YAML file carries (`-` is stdin); flags win over it
+    #[arg(short, long, value_name = "FILE", value_parser = document::read_file)]
+    file: Option<FileDocument>,
+
+    /// Make a field absent, so that its default holds (repeatable)
+    #[arg(long, value_name = "FIELD")]
+    unset: Vec<String>,
+
+    #[command(flatten)]
+    fields: F,
+}
+
+#[derive(Args)]
+pub(crate) struct Delete {
+    /// Id of the document
+    id: String,
+}
+
+#[derive(Args)]
+pub(crate) struct DeleteDefinition {
+    /// Id of the definition
+    id: String,
+
+    /// Take it from every cluster that refers to it, in the same change
+    #[arg(long)]
+    force: bool,
+}
+
+pub(crate) fn list(client: &Client<'_>, kind: &ResourceType, list: &List) -> Result<Shown, Error> {
+    Ok(Shown::list(kind.columns, client.list(kind.plural, &list.filter)?))
+}
+
+pub(crate) fn get(client: &Client<'_>, kind: &ResourceType, get: &Get) -> Result<Shown, Error> {
+    Ok(Shown::document(client.get(kind.plural, &get.id)?.body))
+}
+
+pub(crate) fn delete(client: &Client<'_>, kind: &ResourceType, delete: &Delete) -> Result<Shown, Error> {
+    Ok(Shown::document(client.delete(kind.plural, &delete.id, false)?))
+}
+
+pub(crate) fn delete_definition(
+    client: &Client<'_>,
+    kind: &ResourceType,
+    delete: &DeleteDefinition,
+) -> Result<Shown, Error> {
+    Ok(Shown::document(client.delete(kind.plural, &delete.id, delete.force)?))
+}
+
+impl<F: Fields> Create<F> {
+    pub(crate) fn new(id: &str, fields: F) -> Self {
+        Create { id: Some(id.into()), file: None, fields }
+    }
+
+    /// The document asked for, and its id.
+    pub(crate) fn document(&self, kind: &ResourceType) -> Result<(String, Document), Error> {
+        let mut document = self.file.as_ref().map(|file| file.0.clone()).unwrap_or_default();
+        let written =
+            ["id", "cluster_name"].iter().find_map(|field| document.get(*field)?.as_str().map(str::to_owned));
+        let id = self.id.clone().or(written).ok_or_else(|| {
+            Error::Usage(format!("which {}? Give its id, or a file that has one", kind.singular))
+        })?;
+        same_id(&document, &id)?;
+        document.insert("id".into(), Value::String(id.clone()));
+        self.fields.apply(&mut document);
+        Ok((id, document))
+    }
+}
+
+impl<F: Fields> Update<F> {
+    fn apply(&self, document: &mut Document) {
+        if let Some(file) = &self.file {
+            document.extend(file.0.clone());
+        }
+        self.fields.apply(document);
+        for field in &self.unset {
+            document.remove(field);
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.file.is_none() && self.unset.is_empty() && self.fields == F::default()
+    }
+}
+
+/// Creates the document, or finds it there with the same content: to be run twice is no error.
+pub(crate) fn ensure(
+    client: &Client<'_>,
+    kind: &ResourceType,
+    id: &str,
+    document: &Document,
+) -> Result<Value, Error> {
+    let refusal = match client.create(kind.plural, document) {
+        Err(refusal) if refusal.has_status(409) => refusal,
+        done => return done,
+    };
+    let existing = match client.get(kind.plural, id) {
+        // It was something else that conflicts, a DNS name for example.
+        Err(missing) if missing.has_status(404) => return Err(refusal),
+        found => found?.body,
+    };
+    let differences = document::differences(document, &existing);
+    if differences.is_empty() {
+        return Ok(existing);
+    }
+    let (fields, lines): (Vec<_>, Vec<_>) = differences.into_iter().unzip();
+    Err(Error::Failed(format!(
+        "{noun} {id} exists already and differs in {}; change it with `{noun} update {id}` or ask for it as it is\n  {}",
+        fields.join(", "),
+        lines.join("\n  "),
+        noun = kind.singular,
+    )))
+}
+
+pub(crate) fn update<F: Fields>(
+    client: &Client<'_>,
+    kind: &ResourceType,
+    update: &Update<F>,
+) -> Result<Shown, Error> {
+    if update.is_empty() {
+        return Err(Error::Usage(
+            "nothing to change; give a flag that sets a field, --unset or --file".into(),
+        ));
+    }
+    if let Some(file) = &update.file {
+        same_id(&file.0, &update.id)?;
+    }
+    let changed = modify(client, kind, &update.id, |document| {
+        let mut after = document.clone();
+        update.apply(&mut after);
+        Ok(put(&document::changed_fields(document, &after)))
+    })?;
+    Ok(Shown::document(changed))
+}
+
+fn same_id(document: &Document, id: &str) -> Result<(), Error> {
+    match document.get("id") {
+        Some(written) if written != id => Err(Error::Usage(format!(
+            "the file is about {written}, the command about \"{id}\"; ids never change"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// A PUT of these fields, or nothing to write where there are none.
+pub(crate) fn put(fields: &Document) -> Option<Write> {
+    (!fields.is_empty()).then(|| Write::Fields(fields.clone()))
+}
+
+/// How often a write that lost a race is tried again.
+const ATTEMPTS: u32 = 10;
+
+/// Reads a document, decides on a write, and writes only if nobody else did meanwhile; otherwise
+/// reads and decides again. Without an ETag from the server it writes unconditionally.
+pub(crate) fn modify(
+    client: &Client<'_>,
+    kind: &ResourceType,
+    id: &str,
+    decide: impl Fn(&Document) -> Result<Option<Write>, Error>,
+) -> Result<Value, Error> {
+    let mut attempts = ATTEMPTS;
+    loop {
+        let fetched = client.get(kind.plural, id)?;
+        let Value::Object(document) = &fetched.body else { return Err(not_a_document(kind, id)) };
+        let Some(write) = decide(document)? else { return Ok(fetched.body) };
+        attempts -= 1;
+        match client.write(kind.plural, id, &write, fetched.etag.as_deref()) {
+            Err(refusal) if refusal.has_status(412) && attempts > 0 => {}
+            done => return done,
+        }
+    }
+}
+
+fn not_a_document(kind: &ResourceType, id: &str) -> Error {
+    Error::Failed(format!(
+        "{} {id} was answered with something other than a document; check that FLUX_API_URL is this API",
+        kind.singular
+    ))
+}

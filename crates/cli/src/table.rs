@@ -1,0 +1,177 @@
+//! Values as text in columns, for people. Pure.
+
+use serde_json::Value;
+
+use crate::document;
+use crate::error::printable;
+use crate::types::{Cell, Column};
+
+/// The table of `rows`: a line of headings, a line for each row, no borders, so that it can be cut
+/// and grepped.
+pub(crate) fn rows(columns: &[Column], rows: &[Value], bold: bool) -> String {
+    let headings = columns.iter().map(|column| column.heading.to_owned()).collect();
+    let cells = |row: &Value| columns.iter().map(|column| cell(column, row)).collect();
+    let lines: Vec<Vec<String>> = std::iter::once(headings).chain(rows.iter().map(cells)).collect();
+    align(&lines, |line, _| bold && line == 0)
+}
+
+/// One document: a line for each field.
+pub(crate) fn fields(document: &Value, bold: bool) -> String {
+    let line = |(field, value): (&String, &Value)| vec![printable(field), text(value)];
+    let lines: Vec<_> = document.as_object().into_iter().flatten().map(line).collect();
+    align(&lines, |_, column| bold && column == 0)
+}
+
+fn align(lines: &[Vec<String>], bold: impl Fn(usize, usize) -> bool) -> String {
+    let columns = lines.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |column: usize| {
+        lines.iter().filter_map(|line| line.get(column)).map(|cell| cell.chars().count()).max()
+    };
+    let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or(0)).collect();
+    let mut shown = String::new();
+    for (number, line) in lines.iter().enumerate() {
+        let mut padding = 0;
+        for (column, cell) in line.iter().enumerate() {
+            shown.push_str(&" ".repeat(padding));
+            match bold(number, column) {
+                true => shown.push_str(&format!("\u{1b}[1m{cell}\u{1b}[0m")),
+                false => shown.push_str(cell),
+            }
+            // Before the next cell only: no line ends in spaces.
+            padding = widths[column] - cell.chars().count() + 2;
+        }
+        shown.push('\n');
+    }
+    shown
+}
+
+fn cell(column: &Column, row: &Value) -> String {
+    let value = row.pointer(column.pointer).unwrap_or(&Value::Null);
+    match (column.cell, value) {
+        (Cell::Value, value) => text(value),
+        (Cell::Count, Value::Array(items)) => items.len().to_string(),
+        (Cell::Count, _) => "0".into(),
+    }
+}
+
+/// A value in one line; `-` for nothing, so that every line has every column.
+fn text(value: &Value) -> String {
+    let said = match value {
+        Value::Null => String::new(),
+        Value::String(said) => printable(said),
+        Value::Bool(_) | Value::Number(_) => value.to_string(),
+        Value::Array(items) => items.iter().map(entry).collect::<Vec<_>>().join(","),
+        Value::Object(object) => object
+            .iter()
+            .map(|(key, value)| format!("{}={}", printable(key), entry(value)))
+            .collect::<Vec<_>>()
+            .join(","),
+    };
+    if said.is_empty() { "-".into() } else { said }
+}
+
+/// A value inside another: a reference by its id, a subject by kind and name.
+fn entry(value: &Value) -> String {
+    let part = |key: &str| value.get(key).and_then(Value::as_str);
+    match (value, document::id(value), part("kind"), part("name")) {
+        (_, Some(id), _, _) => printable(id),
+        (_, None, Some(kind), Some(name)) => subject(kind, part("namespace"), name),
+        (Value::String(said), ..) => printable(said),
+        (Value::Object(_), ..) => format!("{{{}}}", text(value)),
+        _ => value.to_string(),
+    }
+}
+
+fn subject(kind: &str, namespace: Option<&str>, name: &str) -> String {
+    let namespace = namespace.filter(|n| !n.is_empty()).map(|n| format!("{n}/")).unwrap_or_default();
+    printable(&format!("{kind}:{namespace}{name}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use insta::assert_snapshot;
+    use serde_json::json;
+
+    use super::*;
+    use crate::types::{CLUSTER, COMPONENT, ROLEBINDING};
+
+    fn cluster() -> Value {
+        json!({
+            "id": "demo-cluster-01", "cluster_name": "demo-cluster-01", "environment": "dev",
+            "cluster_dns": "demo-cluster-01.k8s.example.com", "labels": {"region": "eu", "tier": "1"},
+            "platform_components": [{"id": "cert-manager"}, {"id": "podinfo", "enabled": false}],
+            "namespaces": [{"id": "podinfo"}], "node_count": 3,
+            "patches": {"podinfo": {"replicaCount": "2", "ui.message": "Hello"}},
+        })
+    }
+
+    #[test]
+    fn clusters() {
+        let other = json!({"id": "b", "environment": "prod", "cluster_dns": "b.example"});
+        assert_snapshot!(rows(CLUSTER.columns, &[cluster(), other], false), @r"
+        ID               ENVIRONMENT  DNS                              COMPONENTS  NAMESPACES  ROLEBINDINGS  LABELS
+        demo-cluster-01  dev          demo-cluster-01.k8s.example.com  2           1           0             region=eu,tier=1
+        b                prod         b.example                        0           0           0             -
+        ");
+    }
+
+    #[test]
+    fn components_and_their_inputs() {
+        let component = json!({
+            "id": "podinfo", "component_path": "podinfo", "oci_url": "oci://r/charts",
+            "depends_on": ["cert-manager", "traefik"], "oci_tag": null,
+        });
+        assert_snapshot!(rows(COMPONENT.columns, &[component], false), @r"
+        ID       PATH     VERSION  TAG  DELIVERY  DEPENDS ON            SOURCE
+        podinfo  podinfo  -        -    -         cert-manager,traefik  oci://r/charts
+        ");
+        let input =
+            json!({"id": "podinfo", "enabled": true, "source": {"oci_tag": "1"}, "patches": {"a.b": "c"}});
+        assert_snapshot!(rows(COMPONENT.input_columns, &[input], false), @r"
+        ID       ENABLED  PATH  VERSION  TAG  PATCHES
+        podinfo  true     -     -        1    a.b=c
+        ");
+    }
+
+    #[test]
+    fn subjects_are_named_by_kind() {
+        let binding = json!({"id": "devs", "role": "view", "subjects": [
+            {"kind": "Group", "name": "devs", "apiGroup": "rbac.authorization.k8s.io"},
+            {"kind": "ServiceAccount", "namespace": "ci", "name": "runner"},
+        ]});
+        assert_snapshot!(rows(ROLEBINDING.columns, &[binding], false), @r"
+        ID    ROLE  SUBJECTS                             ON REMOVE
+        devs  view  Group:devs,ServiceAccount:ci/runner  -
+        ");
+    }
+
+    #[test]
+    fn one_document_is_a_line_per_field() {
+        assert_snapshot!(fields(&cluster(), false), @r"
+        cluster_dns          demo-cluster-01.k8s.example.com
+        cluster_name         demo-cluster-01
+        environment          dev
+        id                   demo-cluster-01
+        labels               region=eu,tier=1
+        namespaces           podinfo
+        node_count           3
+        patches              podinfo={replicaCount=2,ui.message=Hello}
+        platform_components  cert-manager,podinfo
+        ");
+    }
+
+    #[test]
+    fn a_hostile_value_stays_in_its_cell() {
+        let namespace = json!({"id": "a\u{1b}[31m\nb", "labels": {"x\r": "y\t"}});
+        assert_snapshot!(rows(crate::types::NAMESPACE.columns, &[namespace], false), @r"
+        ID              LABELS   ANNOTATIONS  ON REMOVE
+        a\u{1b}[31m\nb  x\r=y\t  -            -
+        ");
+    }
+
+    #[test]
+    fn headings_are_bold_and_aligned() {
+        let shown = rows(crate::types::TOMBSTONE_COLUMNS, &[json!({"id": "abc"})], true);
+        assert_eq!(shown, "\u{1b}[1mID\u{1b}[0m   \u{1b}[1mDNS\u{1b}[0m\nabc  -\n");
+    }
+}
