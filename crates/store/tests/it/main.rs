@@ -1,0 +1,75 @@
+//! The conformance suite: every case of `cases` against every backend, each a test with a name of
+//! its own. A backend is added by implementing `Backend` and adding its lines here.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod backend;
+mod cases;
+mod reopened;
+mod sqlite_file;
+
+macro_rules! tests {
+    ($backend:ident; $($module:ident :: $case:ident,)+) => {
+        $(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $case() {
+                let backend = <crate::backend::$backend as crate::backend::Backend>::new().await;
+                crate::$module::$case(backend).await;
+            }
+        )+
+    };
+}
+
+/// What every backend passes.
+macro_rules! every_store {
+    ($name:ident: $backend:ident) => {
+        mod $name {
+            tests! { $backend;
+                cases::an_empty_store_is_at_the_start,
+                cases::two_stores_have_two_identities,
+                cases::what_is_committed_is_loaded,
+                cases::an_empty_commit_changes_nothing,
+                cases::change_sets_of_one_commit_follow_each_other,
+                cases::a_refused_commit_leaves_nothing,
+                cases::a_stale_position_conflicts,
+                cases::another_entry_at_the_same_revision_conflicts,
+                cases::of_many_writers_one_is_done_per_position,
+                cases::a_dropped_commit_is_whole_or_absent,
+                cases::changes_come_without_gap_or_repeat_under_writers,
+                cases::changes_are_whole_entries_in_order,
+                cases::a_history_not_seen_here_is_diverged,
+                cases::a_past_revision_loads_as_it_was,
+                cases::a_revision_that_is_not_in_the_log_is_not_found,
+                cases::a_reader_during_a_write_sees_all_or_nothing,
+                cases::the_log_is_filtered,
+                cases::the_log_is_paged_newest_first,
+                cases::times_never_decrease,
+                cases::a_commit_wakes_who_waits,
+                cases::a_wait_that_is_over_returns_at_once,
+                cases::a_wait_goes_on_without_a_commit,
+                cases::bytes_and_names_are_kept_exactly,
+                cases::operations_are_kept_exactly,
+                cases::a_raised_minimum_turns_older_readers_away,
+                cases::a_change_set_that_the_writer_could_not_read_is_refused,
+            }
+        }
+    };
+}
+
+/// What backends pass whose content outlives the process. The store in memory has none: there is
+/// nothing of it to open again.
+macro_rules! lasting_store {
+    ($name:ident: $backend:ident) => {
+        mod $name {
+            tests! { $backend;
+                reopened::everything_is_there_again,
+                reopened::a_dropped_commit_is_whole_or_absent_afterwards,
+                reopened::a_raised_minimum_is_remembered,
+                reopened::one_process_wakes_another,
+            }
+        }
+    };
+}
+
+every_store!(memory: Memory);
+every_store!(sqlite: Sqlite);
+lasting_store!(sqlite_reopened: Sqlite);

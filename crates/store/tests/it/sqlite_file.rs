@@ -1,0 +1,1 @@
+//! What is SQLite's own: files that are not ours, damage, locks, side files, and files that move.
