@@ -12,7 +12,8 @@ pub(crate) struct ApiError {
     /// The API's stable word for the reason; absent when something else answered.
     code: Option<String>,
     message: String,
-    violations: Vec<String>,
+    /// Where, and what is wrong there.
+    violations: Vec<(String, String)>,
     request_id: Option<String>,
     /// Which variable holds the token that was sent.
     token: &'static str,
@@ -46,6 +47,7 @@ impl ApiError {
             (401, _) => Some(format!("check {}", self.token)),
             (403, _) => Some(format!("the token in {} may not do this", self.token)),
             (405, true) => Some("an API that runs read-only takes no writes: is this its address?".into()),
+            (409, true) if self.code.as_deref() == Some("referenced") => Some("that is --force here".into()),
             (412, true) => Some("somebody else changed it meanwhile: look at it and run this again".into()),
             (503, true) => Some("try again in a moment".into()),
             _ => None,
@@ -65,17 +67,17 @@ pub(crate) fn foreign(call: &str, status: u16, content_type: &str) -> String {
     )
 }
 
-fn violations(said: &Value) -> Vec<String> {
+fn violations(said: &Value) -> Vec<(String, String)> {
     let listed = said.get("violations").and_then(Value::as_array);
     listed.into_iter().flatten().map(violation).collect()
 }
 
-fn violation(violation: &Value) -> String {
+fn violation(violation: &Value) -> (String, String) {
     let text = |key: &str| violation.get(key).and_then(Value::as_str).unwrap_or_default();
     let document = violation.get("document").map(document).unwrap_or_default();
     let pointer = text("pointer");
     let place = format!("{document} {}", if pointer.is_empty() { "(whole document)" } else { pointer });
-    format!("{}: {}", place.trim_start(), text("message"))
+    (place.trim_start().to_owned(), text("message").to_owned())
 }
 
 /// `clusters/a`, whether the API names the document in one string or by type and id.
@@ -102,10 +104,11 @@ impl fmt::Display for ApiError {
             }
             f.write_str(")")?;
         }
-        for violation in &self.violations {
-            write!(f, "\n  {violation}")?;
+        match self.violations.as_slice() {
+            // The sentence says it already.
+            [(_, only)] if self.message.contains(only) => Ok(()),
+            all => all.iter().try_for_each(|(place, message)| write!(f, "\n  {place}: {message}")),
         }
-        Ok(())
     }
 }
 
@@ -137,6 +140,16 @@ mod tests {
           clusters/b /cluster_dns: taken
           clusters/c (whole document): m
         ");
+    }
+
+    #[test]
+    fn one_violation_that_the_sentence_holds_is_said_once() {
+        let refusal = read(
+            400,
+            &json!({"error": "invalid", "message": "the document is not valid: /role: too long (max_length)",
+                "violations": [{"pointer": "/role", "code": "max_length", "message": "too long"}]}),
+        );
+        assert_snapshot!(refusal, @"the document is not valid: /role: too long (max_length) (400 invalid)");
     }
 
     #[test]

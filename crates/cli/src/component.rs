@@ -106,6 +106,14 @@ pub(crate) struct ComponentFields {
     #[arg(long, value_name = "helm|kustomize", value_parser = ["helm", "kustomize"], hide_possible_values = true)]
     delivery: Option<String>,
 
+    /// Name of its Helm release; absent means one made from the id
+    #[arg(long, value_name = "NAME")]
+    release_name: Option<String>,
+
+    /// Namespace it is installed in; absent means the id (Helm) or none (Kustomize)
+    #[arg(long, value_name = "NAMESPACE")]
+    target_namespace: Option<String>,
+
     /// Replace its release's values by this JSON or YAML file (`-` is stdin)
     #[arg(long, value_name = "FILE", value_parser = document::read_file)]
     values_file: Option<FileDocument>,
@@ -148,20 +156,27 @@ impl Fields for ComponentFields {
         set(document, "enabled", self.enabled.as_ref());
         set(document, "delivery", self.delivery.as_ref());
         self.on_remove.apply(document);
-        if let Some(FileDocument(values)) = &self.values_file {
-            set_values(document, values);
-        }
+        self.apply_release(document);
     }
 }
 
-/// Replaces the release's values whole and leaves the rest of the release.
-fn set_values(document: &mut Document, values: &Document) {
-    let mut release = match document.remove("release") {
-        Some(Value::Object(release)) => release,
-        _ => Document::new(),
-    };
-    release.insert("values".into(), Value::Object(values.clone()));
-    document.insert("release".into(), Value::Object(release));
+impl ComponentFields {
+    /// Sets keys of the release and leaves its others; the values are replaced whole.
+    fn apply_release(&self, document: &mut Document) {
+        let mut given = Document::new();
+        set(&mut given, "name", self.release_name.as_ref());
+        set(&mut given, "target_namespace", self.target_namespace.as_ref());
+        set(&mut given, "values", self.values_file.as_ref().map(|file| &file.0));
+        if given.is_empty() {
+            return;
+        }
+        let mut release = match document.remove("release") {
+            Some(Value::Object(release)) => release,
+            _ => Document::new(),
+        };
+        release.extend(given);
+        document.insert("release".into(), Value::Object(release));
+    }
 }
 
 impl Fields for ComponentReference {
