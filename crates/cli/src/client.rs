@@ -177,9 +177,9 @@ impl<'a> Client<'a> {
     }
 
     fn unreachable(&self, call: &Call<'_>, words: &str, error: &ureq::Error) -> Error {
-        let doubt = match call.access() {
-            Access::Write => "; whether it was carried out is not known, so look before repeating it",
-            Access::Read => "",
+        let next = match call.access() {
+            Access::Write => "whether it was carried out is not known, so look before repeating it",
+            Access::Read => "try again",
         };
         Error::Failed(match error {
             ureq::Error::Timeout(ureq::Timeout::Resolve | ureq::Timeout::Connect)
@@ -189,15 +189,16 @@ impl<'a> Client<'a> {
             ureq::Error::ConnectProxyFailed(_) | ureq::Error::InvalidProxyUrl => {
                 format!("{words} failed at the proxy ({error}); check HTTPS_PROXY, HTTP_PROXY and NO_PROXY")
             }
-            ureq::Error::Rustls(_) | ureq::Error::Tls(_) | ureq::Error::Pem(_) => format!(
-                "{words} failed in TLS ({error}); check the host name and that its CA is among the system's \
+            ureq::Error::Io(io) if untrusted(io) => format!(
+                "{words} failed in TLS ({io}); check the host name and that its CA is among the system's \
                  or in the file that SSL_CERT_FILE names"
             ),
             ureq::Error::Timeout(_) => format!(
-                "{words} was not answered within {} s; try again or raise --timeout{doubt}",
+                "{words} was not answered within {} s; raise --timeout, {next}",
                 self.connection.timeout().as_secs()
             ),
-            error => format!("{words} failed ({error}); try again{doubt}"),
+            ureq::Error::Io(io) => format!("{words} broke off ({io}); {next}"),
+            error => format!("{words} failed ({error}); {next}"),
         })
     }
 }
@@ -269,6 +270,11 @@ fn redirected(words: &str, status: u16, location: Option<&str>) -> Error {
 fn refused(error: &std::io::Error) -> bool {
     use std::io::ErrorKind::{ConnectionRefused, HostUnreachable, NetworkUnreachable};
     matches!(error.kind(), ConnectionRefused | HostUnreachable | NetworkUnreachable)
+}
+
+/// How rustls comes out of a handshake; nothing else on the way has invalid data.
+fn untrusted(error: &std::io::Error) -> bool {
+    error.kind() == std::io::ErrorKind::InvalidData
 }
 
 fn not_reached(words: &str, reason: &str) -> String {

@@ -48,7 +48,7 @@ fn parse(text: &str) -> Result<Document, String> {
 fn parse_yaml(text: &str) -> Result<Value, String> {
     // YAML 1.2: only true and false are booleans, so that `yes` and `on` stay words.
     let options = serde_saphyr::options! { strict_booleans: true };
-    serde_saphyr::from_str_with_options(text, options).map_err(|error| error.to_string())
+    serde_saphyr::from_str_with_options(text, options).map_err(|error| error.without_snippet().to_string())
 }
 
 /// The document's `id` as text, if it has one.

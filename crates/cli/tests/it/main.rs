@@ -1,5 +1,10 @@
 //! The binary as people and scripts run it. One test binary: it links once.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "clippy.toml allows it in #[test] functions only, not in what they call"
+)]
+
 mod stub;
 mod transport;
 mod usage;
