@@ -6,8 +6,10 @@ use flux_resourceset_model::change::Key;
 use flux_resourceset_model::{
     CLUSTERS, Cluster, Component, ComponentReference, Delivery, PLATFORM_COMPONENTS, ResourceType, Violation,
 };
+use serde_json::Value;
 
 use crate::fleet::Fleet;
+use crate::input::ComponentInput;
 use crate::{MAX_ANSWER_BYTES, MAX_INPUTS};
 
 /// What is wrong between the documents of `after` that was not so in `before`, each violation with its
@@ -115,6 +117,7 @@ fn cluster_violations(fleet: &Fleet, cluster: &Cluster, broken: &BTreeSet<Key>) 
             found.extend(cluster.check_delivery(id, component.delivery));
         }
     }
+    found.extend(shared_releases(fleet, cluster));
     let polled = fleet.types().iter().filter(|kind| kind.flux_path().is_some());
     found.extend(polled.filter_map(|kind| answer_size(fleet, cluster, kind)));
     found
@@ -180,6 +183,33 @@ fn dependencies(
     };
     let found = catalog.depends_on.iter().filter_map(judge);
     found.map(|(code, message)| Violation::new(pointer, code, message)).collect()
+}
+
+/// Two HelmReleases of one name and namespace would upgrade each other for ever.
+fn shared_releases(fleet: &Fleet, cluster: &Cluster) -> Vec<Violation> {
+    let mut first: BTreeMap<(String, String), &str> = BTreeMap::new();
+    let mut found = Vec::new();
+    for (at, reference) in cluster.platform_components.iter().enumerate() {
+        let catalog = fleet.component(&reference.id);
+        let Some(catalog) = catalog.filter(|catalog| catalog.delivery == Delivery::Helm) else { continue };
+        let input = ComponentInput::merge(cluster, reference, catalog);
+        let text = |key: &str| input.release.get(key).and_then(Value::as_str).unwrap_or(input.id).to_owned();
+        let place = (text("target_namespace"), text("name"));
+        if let Some(other) = first.get(&place) {
+            let message = format!(
+                "{} and {other} would both be the release {} in namespace {}",
+                input.id, place.1, place.0
+            );
+            found.push(Violation::new(
+                format!("/{PLATFORM_COMPONENTS}/{at}/release"),
+                "release_taken",
+                message,
+            ));
+        } else {
+            first.insert(place, &reference.id);
+        }
+    }
+    found
 }
 
 /// An overlay's artifact is fetched by tag, so the effective tag must be one.

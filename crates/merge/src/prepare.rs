@@ -194,7 +194,7 @@ impl<'a> Draft<'a> {
             forget_known(&mut wrong, &kind.validate(stored, self.before.rules()));
         }
         if body.get("id").and_then(Value::as_str).is_some_and(|id| id != key.id) {
-            wrong.push(Violation::new("/id", "immutable", format!("the id of {key} cannot be changed")));
+            wrong.push(Violation::new("/id", "id", format!("the id of {key} cannot be changed")));
         }
         let dns = body.get("cluster_dns").and_then(Value::as_str);
         if let Some(dns) = dns

@@ -24,7 +24,7 @@ pub enum Refusal {
         by: Vec<Key>,
     },
     /// The write is valid by itself and does not fit the fleet.
-    #[error("{}", summary("the change conflicts with other documents", .0))]
+    #[error("{}", summary("the change does not fit the fleet", .0))]
     Conflict(Vec<Violation>),
 }
 

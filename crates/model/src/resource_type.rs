@@ -309,7 +309,26 @@ mod tests {
             "platform_components": [{"id": "X"}, {"enabled": "yes"}, {"id": "a", "release": {"name": "N", "timeout": "5"}}],
             "namespaces": ["cert-manager", {"id": "kube-system"}, {"id": "flux-system", "oci_tag": "v1"}],
             "patches": {"podinfo": {"replicaCount": 3}}
-        })), @"");
+        })), @r#"
+        /cluster_dns: "-x" is not a DNS name: labels of letters, digits and dashes, separated by dots (format)
+        /cluster_name: 7 is not a string; write "7" (type)
+        /enviroment: `enviroment` is not a field here; known are cluster_dns, cluster_name, environment, id, k0s_version, kubernetes_version, labels, namespaces, node_count, patches, platform_components, rolebindings, vm_image (unknown_field)
+        /environment: `environment` is required (missing_field)
+        /id: "a.b" is not a DNS-1123 label: lower case letters, digits and dashes, starting and ending with a letter or digit (format)
+        /labels/environment: the key `environment` is not a label of its own: `environment` and `id` are fields of the cluster already (key)
+        /labels/k~1: the key `k/` is not a Kubernetes qualified name: `name` or `dns.prefix/name`, the name of at most 63 letters, digits, `-`, `_` and `.` (key)
+        /labels/ok: "-" is not a Kubernetes label value: at most 63 letters, digits, `-`, `_` and `.`, starting and ending with a letter or digit (format)
+        /namespaces/0: "cert-manager" is not of type object (type)
+        /namespaces/1/id: "kube-system" is not a namespace to manage: `kube-*`, `default` and `flux-system` never are, since removing one would take the cluster down (format)
+        /namespaces/2/id: "flux-system" is not a namespace to manage: `kube-*`, `default` and `flux-system` never are, since removing one would take the cluster down (format)
+        /namespaces/2/oci_tag: `oci_tag` is not a field here; known are id, on_remove (unknown_field)
+        /patches/podinfo/replicaCount: 3 is not a string; write "3" (type)
+        /platform_components/0/id: "X" is not a DNS-1123 label: lower case letters, digits and dashes, starting and ending with a letter or digit (format)
+        /platform_components/1/enabled: "yes" is not of type boolean (type)
+        /platform_components/1/id: `id` is required (missing_field)
+        /platform_components/2/release/name: "N" is not a Helm release name: lower case letters, digits and dashes (format)
+        /platform_components/2/release/timeout: "5" is not a duration such as 90s, 5m or 1h30m (format)
+        "#);
     }
 
     #[test]
@@ -317,15 +336,23 @@ mod tests {
         insta::assert_snapshot!(wrong("clusters", json!({
             "id": "c", "cluster_name": "c", "cluster_dns": "c.example.com", "environment": "production",
             "platform_components": [{"id": "a"}, {"id": "a"}], "namespaces": [{"id": "n"}, {"id": "n"}]
-        })), @"");
+        })), @"
+        /environment: `production` is not one of this fleet's environments: dev, qa, uat, prod (environment)
+        /namespaces/1/id: `n` is already listed at /namespaces/0 (repeated)
+        /platform_components/1/id: `a` is already listed at /platform_components/0 (repeated)
+        ");
         insta::assert_snapshot!(wrong("platform_components", json!({
             "id": "a", "component_path": "", "oci_url": "https://x.example", "delivery": "kustomize",
             "depends_on": ["a"], "release": {"name": "x", "timeout": "5m"}
-        })), @"");
+        })), @"/component_path: is empty (too_short)");
         insta::assert_snapshot!(wrong("platform_components", json!({
             "id": "a", "component_path": "p", "oci_url": "https://x.example", "delivery": "kustomize",
             "depends_on": ["a"], "release": {"name": "x", "timeout": "5m"}
-        })), @"");
+        })), @"
+        /depends_on/0: a component cannot depend on itself (dependency_cycle)
+        /oci_url: delivery kustomize reads overlays from an OCI artifact: oci_url must start with oci:// (delivery)
+        /release/name: `name` is for Helm releases; this component's delivery is kustomize (delivery)
+        ");
     }
 
     #[test]
@@ -337,14 +364,21 @@ mod tests {
                 {"kind": "User", "name": "jane@example.com", "namespace": "x"},
                 {"kind": "Robot", "name": ""}
             ]
-        })), @"");
+        })), @r#"
+        /role: "a b" is not the name of a ClusterRole: letters, digits, `-`, `.`, `_` and `:` (format)
+        /subjects/1/apiGroup: "rbac.authorization.k8s.io" is not one of "" (enum)
+        /subjects/1/namespace: `namespace` is required (missing_field)
+        /subjects/2/namespace: does not belong here (not_here)
+        /subjects/3/kind: "Robot" is not one of "User", "Group", "ServiceAccount" (enum)
+        /subjects/3/name: is empty (too_short)
+        "#);
     }
 
     #[test]
     fn annotations_have_a_total_size() {
         let text = "x".repeat(200_000);
         assert!(wrong("namespaces", json!({"id": "a", "annotations": {"a": text}})).is_empty());
-        insta::assert_snapshot!(wrong("namespaces", json!({"id": "a", "annotations": {"a": text, "b": text}})), @"");
+        insta::assert_snapshot!(wrong("namespaces", json!({"id": "a", "annotations": {"a": text, "b": text}})), @"/annotations: holds 400002 bytes in all; Kubernetes takes at most 262144 (too_large)");
     }
 
     #[test]

@@ -1,0 +1,233 @@
+//! Random histories over a small key space, so that ids, references and DNS names collide all the time.
+
+use flux_resourceset_merge::{Fleet, Refusal};
+use flux_resourceset_model::Rules;
+use flux_resourceset_model::change::{DocumentChange, Key, Operation, Verb};
+use proptest::prelude::*;
+use proptest::sample::select;
+use serde_json::{Value, json};
+
+use crate::naive::Documents;
+
+/// Applies operations one write each, as a server would; a refused one changes nothing.
+pub(crate) struct History {
+    pub(crate) fleet: Fleet,
+}
+
+impl History {
+    pub(crate) fn new() -> Self {
+        History { fleet: Fleet::empty(Rules::default()) }
+    }
+
+    pub(crate) fn write(&mut self, operations: &[Operation]) -> Result<Vec<DocumentChange>, Refusal> {
+        let changes = self.fleet.prepare(operations)?;
+        self.fleet =
+            self.fleet.apply(self.fleet.revision() + 1, &changes).expect("what is prepared can be followed");
+        Ok(changes)
+    }
+
+    pub(crate) fn after(operations: &[Operation]) -> Self {
+        let mut history = History::new();
+        for operation in operations {
+            let _refused = history.write(std::slice::from_ref(operation));
+        }
+        history
+    }
+}
+
+/// Every document of `fleet`, as values.
+pub(crate) fn documents(fleet: &Fleet) -> Documents {
+    let table = |plural: &str| {
+        let list = fleet.list(plural);
+        list.map(|(id, document)| (id.to_owned(), serde_json::from_slice(document.body()).unwrap())).collect()
+    };
+    fleet.types().iter().map(|kind| (kind.plural().to_owned(), table(kind.plural()))).collect()
+}
+
+/// What `Fleet::load` takes of `fleet`.
+pub(crate) fn stored(fleet: &Fleet) -> Vec<(Key, u64, Vec<u8>)> {
+    let types = fleet.types().iter().map(|kind| kind.plural());
+    types
+        .flat_map(|plural| {
+            let list = fleet.list(plural);
+            list.map(move |(id, document)| {
+                (Key::new(plural, id), document.revision(), document.body().to_vec())
+            })
+        })
+        .collect()
+}
+
+pub(crate) const DNS_NAMES: [&str; 4] = ["one.example.com", "TWO.example.com", "two.example.com.", "three"];
+pub(crate) const PATHS: [&str; 3] = ["platform-components", "namespaces", "rolebindings"];
+const CLUSTERS: [&str; 3] = ["c1", "c2", "c3"];
+const COMPONENTS: [&str; 3] = ["a", "b", "c"];
+const NAMESPACES: [&str; 2] = ["n1", "n2"];
+const ROLEBINDINGS: [&str; 2] = ["r1", "system:r2"];
+
+/// A field that is absent, null, or one of `values`.
+fn field(name: &'static str, values: Vec<Value>) -> impl Strategy<Value = Option<(&'static str, Value)>> {
+    prop_oneof![
+        2 => Just(None),
+        1 => Just(Some((name, Value::Null))),
+        3 => select(values).prop_map(move |value| Some((name, value))),
+    ]
+}
+
+fn object(fields: Vec<Option<(&'static str, Value)>>) -> Value {
+    Value::Object(fields.into_iter().flatten().map(|(name, value)| (name.to_owned(), value)).collect())
+}
+
+fn release() -> Vec<Value> {
+    vec![
+        json!({}),
+        json!({"values": {"x": {"y": 1, "z": null}, "list": [1]}}),
+        json!({"values": {"x": {"y": {"deep": true}}}, "timeout": "5m"}),
+        json!({"values": {"x": "flat"}, "suspend": true, "target_namespace": "t"}),
+    ]
+}
+
+fn on_remove() -> impl Strategy<Value = Option<(&'static str, Value)>> {
+    field("on_remove", vec!["delete".into(), "keep".into()])
+}
+
+prop_compose! {
+    fn component_reference()(
+        id in select(COMPONENTS.to_vec()),
+        enabled in field("enabled", vec![true.into(), false.into()]),
+        tag in field("oci_tag", vec!["v1".into(), "v2".into()]),
+        path in field("component_path", vec!["p1".into(), "p2".into()]),
+        on_remove in on_remove(),
+        release in field("release", release()),
+    ) -> Value {
+        object(vec![Some(("id", id.into())), enabled, tag, path, on_remove, release])
+    }
+}
+
+fn references(ids: &'static [&'static str]) -> impl Strategy<Value = Value> {
+    let reference =
+        (select(ids), on_remove()).prop_map(|(id, keep)| object(vec![Some(("id", id.into())), keep]));
+    prop::collection::vec(reference, 0..3).prop_map(Value::Array)
+}
+
+fn sometimes(
+    name: &'static str,
+    value: impl Strategy<Value = Value>,
+) -> impl Strategy<Value = Option<(&'static str, Value)>> {
+    prop_oneof![1 => Just(None), 3 => value.prop_map(move |value| Some((name, value)))]
+}
+
+prop_compose! {
+    fn cluster()(
+        dns in select(DNS_NAMES.to_vec()),
+        environment in select(vec!["dev", "prod"]),
+        components in sometimes("platform_components", prop::collection::vec(component_reference(), 0..3).prop_map(Value::Array)),
+        namespaces in sometimes("namespaces", references(&NAMESPACES)),
+        rolebindings in sometimes("rolebindings", references(&ROLEBINDINGS)),
+        patches in field("patches", vec![json!({"a": {"x": "1", "y.z": "2"}}), json!({"b": {"x": "3"}, "c": {}}), json!({})]),
+    ) -> Value {
+        object(vec![
+            Some(("cluster_dns", dns.into())), Some(("environment", environment.into())),
+            components, namespaces, rolebindings, patches,
+        ])
+    }
+}
+
+prop_compose! {
+    fn component()(
+        path in select(vec!["q1", "q2"]),
+        version in field("component_version", vec!["1.0.0".into()]),
+        tag in field("oci_tag", vec!["t1".into(), "t2".into()]),
+        env in field("cluster_env_enabled", vec![true.into(), false.into()]),
+        depends_on in field("depends_on", vec![json!([]), json!([]), json!([]), json!(["a"]), json!(["b"]), json!(["a", "c"])]),
+        enabled in field("enabled", vec![true.into(), false.into()]),
+        delivery in field("delivery", vec!["helm".into(), "helm".into(), "helm".into(), "helm".into(), "kustomize".into()]),
+        on_remove in on_remove(),
+        release in field("release", release()),
+    ) -> Value {
+        object(vec![
+            Some(("component_path", path.into())), Some(("oci_url", "oci://registry/x".into())),
+            version, tag, env, depends_on, enabled, delivery, on_remove, release,
+        ])
+    }
+}
+
+prop_compose! {
+    fn namespace()(
+        labels in field("labels", vec![json!({}), json!({"team": "x"})]),
+        annotations in field("annotations", vec![json!({"a": "\"<<\n"})]),
+        on_remove in on_remove(),
+    ) -> Value {
+        object(vec![labels, annotations, on_remove])
+    }
+}
+
+prop_compose! {
+    fn rolebinding()(
+        role in select(vec!["view", "system:admin"]),
+        subjects in field("subjects", vec![json!([]), json!([{"kind": "Group", "name": "g"}])]),
+        on_remove in on_remove(),
+    ) -> Value {
+        object(vec![Some(("role", role.into())), subjects, on_remove])
+    }
+}
+
+fn of_type(
+    plural: &'static str,
+    ids: &'static [&'static str],
+    body: impl Strategy<Value = Value> + 'static,
+) -> impl Strategy<Value = Operation> {
+    let verb = prop_oneof![5 => Just(Verb::Create), 3 => Just(Verb::Update), 3 => Just(Verb::Patch), 2 => Just(Verb::Delete)];
+    (verb, select(ids), body, any::<bool>()).prop_map(move |(verb, id, mut body, force)| {
+        if plural == "clusters" && verb == Verb::Create {
+            body["cluster_name"] = id.into();
+        }
+        let body = (verb != Verb::Delete).then_some(body);
+        Operation { verb, key: Key::new(plural, id), body, force: force && verb == Verb::Delete }
+    })
+}
+
+fn definition_operation() -> impl Strategy<Value = Operation> {
+    prop_oneof![
+        3 => of_type("platform_components", &COMPONENTS, component()),
+        1 => of_type("namespaces", &NAMESPACES, namespace()),
+        1 => of_type("rolebindings", &ROLEBINDINGS, rolebinding()),
+    ]
+}
+
+pub(crate) fn cluster_operation() -> impl Strategy<Value = Operation> {
+    of_type("clusters", &CLUSTERS, cluster())
+}
+
+pub(crate) fn operation() -> impl Strategy<Value = Operation> {
+    prop_oneof![
+        4 => definition_operation(),
+        4 => cluster_operation(),
+        1 => select(CLUSTERS.to_vec()).prop_map(|id| Operation {
+            verb: Verb::Delete, key: Key::new("tombstones", id), body: None, force: false,
+        }),
+    ]
+}
+
+/// A history that first creates most definitions, so that most clusters are accepted.
+pub(crate) fn operations() -> impl Strategy<Value = Vec<Operation>> {
+    let first = [
+        ("platform_components", "c"),
+        ("platform_components", "a"),
+        ("platform_components", "b"),
+        ("namespaces", "n1"),
+        ("rolebindings", "r1"),
+    ];
+    let base = first.map(|(plural, id)| {
+        let body = match plural {
+            "platform_components" => json!({"component_path": "q", "oci_url": "oci://registry/x"}),
+            "rolebindings" => json!({"role": "view"}),
+            _ => json!({}),
+        };
+        Operation { verb: Verb::Create, key: Key::new(plural, id), body: Some(body), force: false }
+    });
+    prop::collection::vec(operation(), 0..30).prop_map(move |mut rest| {
+        let mut all = base.to_vec();
+        all.append(&mut rest);
+        all
+    })
+}

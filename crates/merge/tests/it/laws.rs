@@ -1,0 +1,154 @@
+//! The laws of DESIGN: each holds for every fleet that any history of writes can reach.
+
+use std::collections::BTreeMap;
+
+use flux_resourceset_merge::Fleet;
+use flux_resourceset_model::change::{Operation, Verb};
+use flux_resourceset_model::{DnsName, Rules};
+use proptest::prelude::*;
+use serde_json::Value;
+
+use crate::history::{
+    DNS_NAMES, History, PATHS, cluster_operation, documents, operation, operations, stored,
+};
+use crate::naive;
+
+type Answers = BTreeMap<(&'static str, &'static str), Option<String>>;
+
+fn answers(fleet: &Fleet) -> Answers {
+    let asked = DNS_NAMES.into_iter().flat_map(|dns| PATHS.map(|path| (dns, path)));
+    asked.map(|(dns, path)| ((dns, path), fleet.answer_text(dns, path).ok())).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn an_answer_equals_the_naive_reference(operations in operations()) {
+        let fleet = History::after(&operations).fleet;
+        let documents = documents(&fleet);
+        for ((dns, path), answer) in answers(&fleet) {
+            let answer = answer.map(|text| serde_json::from_str::<Value>(&text).unwrap());
+            prop_assert_eq!(answer, naive::answer(&documents, dns, path), "{} {}", dns, path);
+        }
+    }
+
+    #[test]
+    fn every_answer_satisfies_the_contract(operations in operations()) {
+        let fleet = History::after(&operations).fleet;
+        for answer in answers(&fleet).into_values().flatten() {
+            let judged = flux_resourceset_contract_tests::check(answer.as_bytes());
+            prop_assert!(judged.is_ok(), "{:?}\n{}", judged, answer);
+        }
+        let mut list = Vec::new();
+        if fleet.clusters(&Default::default(), &mut list).is_ok() {
+            prop_assert!(flux_resourceset_contract_tests::check(&list).is_ok());
+        }
+    }
+
+    #[test]
+    fn a_change_to_one_cluster_changes_no_others_answer(operations in operations(), change in cluster_operation()) {
+        let mut history = History::after(&operations);
+        let before = answers(&history.fleet);
+        let Ok(changes) = history.write(&[change]) else { return Ok(()) };
+        let documents = documents(&history.fleet);
+        let own: Vec<_> = changes.iter().filter_map(|change| {
+            let tables = [&documents["clusters"], &documents["tombstones"]];
+            let found = tables.iter().find_map(|table| table.get(&change.key.id));
+            found.map(|document| DnsName::new(document["cluster_dns"].as_str().unwrap()))
+        }).collect();
+        for ((dns, path), answer) in answers(&history.fleet) {
+            if !own.contains(&DnsName::new(dns)) {
+                prop_assert_eq!(&answer, &before[&(dns, path)], "{} {}", dns, path);
+            }
+        }
+    }
+
+    #[test]
+    fn an_override_wins_exactly_where_it_is_not_null(operations in operations()) {
+        let fleet = History::after(&operations).fleet;
+        let documents = documents(&fleet);
+        for cluster in documents["clusters"].values() {
+            let answer = fleet.answer_text(cluster["cluster_dns"].as_str().unwrap(), PATHS[0]).unwrap();
+            let answer: Value = serde_json::from_str(&answer).unwrap();
+            for (at, reference) in cluster["platform_components"].as_array().into_iter().flatten().enumerate() {
+                let catalog = &documents["platform_components"][reference["id"].as_str().unwrap()];
+                let input = &answer["inputs"][at];
+                for (field, answered, unset) in [
+                    ("component_path", &input["component_path"], Value::Null),
+                    ("oci_tag", &input["source"]["oci_tag"], "latest".into()),
+                    ("enabled", &input["enabled"], true.into()),
+                    ("on_remove", &input["on_remove"], "delete".into()),
+                ] {
+                    let expected = match (&reference[field], &catalog[field]) {
+                        (Value::Null, Value::Null) => &unset,
+                        (Value::Null, catalog) => catalog,
+                        (own, _) => own,
+                    };
+                    prop_assert_eq!(answered, expected, "{}", field);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn applying_a_change_set_equals_building_anew(operations in operations()) {
+        let fleet = History::after(&operations).fleet;
+        let anew = Fleet::load(Rules::default(), fleet.revision(), stored(&fleet)).expect("no dangling reference");
+        prop_assert_eq!(documents(&anew), documents(&fleet));
+        prop_assert_eq!(answers(&anew), answers(&fleet));
+        for (key, _, _) in stored(&fleet) {
+            prop_assert!(anew.referrers(&key).eq(fleet.referrers(&key)), "{}", key);
+        }
+    }
+
+    #[test]
+    fn operations_together_leave_what_they_leave_one_by_one(operations in operations(), more in prop::collection::vec(operation(), 1..5)) {
+        let base = History::after(&operations).fleet;
+        let mut steps = History { fleet: base.clone() };
+        if more.iter().any(|operation| steps.write(std::slice::from_ref(operation)).is_err()) {
+            return Ok(());
+        }
+        let mut together = History { fleet: base };
+        together.write(&more).expect("each alone was right");
+        prop_assert_eq!(documents(&together.fleet), documents(&steps.fleet));
+    }
+
+    #[test]
+    fn a_write_of_what_is_stored_changes_nothing(operations in operations()) {
+        let fleet = History::after(&operations).fleet;
+        for (key, _, body) in stored(&fleet).into_iter().filter(|(key, ..)| key.kind != "tombstones") {
+            let body = serde_json::from_slice(&body).unwrap();
+            let same = Operation { verb: Verb::Update, key: key.clone(), body: Some(body), force: false };
+            prop_assert_eq!(fleet.prepare(&[same]), Ok(Vec::new()), "{}", key);
+        }
+    }
+}
+
+#[test]
+fn the_histories_reach_what_they_are_meant_to() {
+    use proptest::strategy::ValueTree;
+    use proptest::test_runner::TestRunner;
+    let mut runner = TestRunner::deterministic();
+    let (mut inputs, mut tombstones, mut refused, mut accepted) = (0, 0, 0, 0);
+    for _ in 0..200 {
+        let operations = operations().new_tree(&mut runner).unwrap().current();
+        let mut history = History::new();
+        for operation in &operations {
+            match history.write(std::slice::from_ref(operation)) {
+                Ok(_) => accepted += 1,
+                Err(_) => refused += 1,
+            }
+        }
+        tombstones += history.fleet.len("tombstones");
+        inputs += answers(&history.fleet)
+            .into_values()
+            .flatten()
+            .filter(|answer| answer.contains("\"id\""))
+            .count();
+    }
+    let reached = format!(
+        "{inputs} answers with inputs, {tombstones} tombstones, {accepted} accepted, {refused} refused"
+    );
+    assert!(inputs > 100 && tombstones > 10 && accepted > 1000 && refused > 500, "{reached}");
+}

@@ -1,0 +1,14 @@
+//! What the merge promises: laws over random fleets, and the specification's own examples.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that unwraps fails at the line that did"
+)]
+
+mod answers;
+mod history;
+mod laws;
+mod naive;
+mod writes;

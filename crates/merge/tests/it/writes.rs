@@ -1,0 +1,271 @@
+//! What a write is refused for, and what an accepted one leaves behind.
+
+use flux_resourceset_merge::{Fleet, Refusal};
+use flux_resourceset_model::Rules;
+use flux_resourceset_model::change::{DocumentChange, Key, Operation, Verb};
+use serde_json::{Value, json};
+
+use crate::history::History;
+
+const BASE: &str = r#"{
+    "clusters": [{"cluster_name": "c", "cluster_dns": "c.example.com", "environment": "dev",
+        "platform_components": [{"id": "cert-manager"}, {"id": "grafana"}], "namespaces": [{"id": "n"}],
+        "patches": {"grafana": {"a.b": "1"}}}],
+    "platform_components": [
+        {"id": "cert-manager", "component_path": "cert-manager", "oci_url": "https://charts.example.com"},
+        {"id": "grafana", "component_path": "grafana", "oci_url": "oci://registry/repo", "depends_on": ["cert-manager"]},
+        {"id": "overlay", "component_path": "core/x", "oci_url": "oci://registry/repo", "delivery": "kustomize"}],
+    "namespaces": [{"id": "n"}]
+}"#;
+
+fn operation(verb: Verb, path: &str, body: Value) -> Operation {
+    let (kind, id) = path.split_once('/').unwrap();
+    let body = (verb != Verb::Delete).then_some(body);
+    Operation { verb, key: Key::new(kind, id), body, force: false }
+}
+
+#[track_caller]
+fn refused(operations: &[Operation]) -> String {
+    let refusal = Fleet::from_json(BASE).unwrap().prepare(operations).unwrap_err();
+    let lines = refusal.violations().iter().map(|violation| format!("\n{violation}"));
+    format!("{}: {refusal}{}", refusal.code(), lines.collect::<String>())
+}
+
+#[track_caller]
+fn written(operations: &[Operation]) -> String {
+    let changes = Fleet::from_json(BASE).unwrap().prepare(operations).unwrap();
+    let lines = changes.iter().map(|DocumentChange { key, body }| {
+        let body = body.as_ref().map_or("gone".into(), |body| String::from_utf8_lossy(body).into_owned());
+        format!("{key}: {body}\n")
+    });
+    lines.collect()
+}
+
+#[test]
+fn references_must_exist() {
+    let cluster = json!({"platform_components": [{"id": "nope"}], "namespaces": [{"id": "m"}], "patches": {"typo": {}}});
+    insta::assert_snapshot!(refused(&[operation(Verb::Update, "clusters/c", cluster)]), @"
+    invalid: the document is not valid: 3 violations
+    /platform_components/0/id: `nope` is not in platform_components (reference)
+    /patches/typo: `typo` is not in platform_components (reference)
+    /namespaces/0/id: `m` is not in namespaces (reference)
+    ");
+    let component = json!({"depends_on": ["nope"]});
+    insta::assert_snapshot!(refused(&[operation(Verb::Patch, "platform_components/grafana", component)]), @"
+    invalid: the document is not valid: 2 violations
+    /depends_on/0: `nope` is not in platform_components (reference)
+    clusters/c/platform_components/1: grafana depends on nope, which this cluster does not have (dependency_missing)
+    ");
+}
+
+#[test]
+fn a_dependency_must_be_there_enabled_and_delivered_alike() {
+    let without = json!({"platform_components": [{"id": "grafana"}]});
+    insta::assert_snapshot!(refused(&[operation(Verb::Update, "clusters/c", without)]), @"
+    invalid: the document is not valid: /platform_components/0: grafana depends on cert-manager, which this cluster does not have (dependency_missing)
+    /platform_components/0: grafana depends on cert-manager, which this cluster does not have (dependency_missing)
+    ");
+    let disabled =
+        json!({"platform_components": [{"id": "cert-manager", "enabled": false}, {"id": "grafana"}]});
+    insta::assert_snapshot!(refused(&[operation(Verb::Update, "clusters/c", disabled)]), @"
+    invalid: the document is not valid: /platform_components/1: grafana depends on cert-manager, which is disabled here (dependency_disabled)
+    /platform_components/1: grafana depends on cert-manager, which is disabled here (dependency_disabled)
+    ");
+    let across = json!({"depends_on": ["overlay"]});
+    let both = json!({"platform_components": [{"id": "overlay"}, {"id": "grafana"}]});
+    insta::assert_snapshot!(refused(&[
+        operation(Verb::Patch, "platform_components/grafana", across),
+        operation(Verb::Update, "clusters/c", both),
+    ]), @"
+    invalid: the document is not valid: clusters/c/platform_components/1: grafana depends on overlay, which is delivered the other way; Flux cannot wait across (dependency_delivery)
+    clusters/c/platform_components/1: grafana depends on overlay, which is delivered the other way; Flux cannot wait across (dependency_delivery)
+    ");
+    insta::assert_snapshot!(refused(&[operation(
+        Verb::Patch,
+        "platform_components/cert-manager",
+        json!({"enabled": false})
+    )]), @"
+    conflict: the change does not fit the fleet: clusters/c/platform_components/1: grafana depends on cert-manager, which is disabled here (dependency_disabled)
+    clusters/c/platform_components/1: grafana depends on cert-manager, which is disabled here (dependency_disabled)
+    ");
+}
+
+#[test]
+fn components_never_wait_for_each_other() {
+    let back = json!({"depends_on": ["grafana"]});
+    insta::assert_snapshot!(refused(&[operation(Verb::Patch, "platform_components/cert-manager", back)]), @"
+    invalid: the document is not valid: /depends_on/0: components would wait for each other for ever: cert-manager -> grafana -> cert-manager (dependency_cycle)
+    /depends_on/0: components would wait for each other for ever: cert-manager -> grafana -> cert-manager (dependency_cycle)
+    ");
+}
+
+#[test]
+fn patch_keys_and_release_fit_the_delivery() {
+    let kustomize = json!({"delivery": "kustomize", "depends_on": []});
+    insta::assert_snapshot!(refused(&[operation(Verb::Patch, "platform_components/grafana", kustomize)]), @"
+    conflict: the change does not fit the fleet: clusters/c/patches/grafana/a.b: `a.b` is no substitution variable (letters, digits and underscores, not starting with a digit), which is what patches are under delivery kustomize (patch_key)
+    clusters/c/patches/grafana/a.b: `a.b` is no substitution variable (letters, digits and underscores, not starting with a digit), which is what patches are under delivery kustomize (patch_key)
+    ");
+    let overlay = json!({"platform_components": [{"id": "overlay", "oci_tag": "1 .x", "release": {"values": {"a": 1}}}],
+        "patches": {"overlay": {"A_B": "1", "a.b": "2"}}});
+    insta::assert_snapshot!(refused(&[operation(Verb::Update, "clusters/c", overlay)]), @"
+    invalid: the document is not valid: 3 violations
+    /platform_components/0/oci_tag: `1 .x` is no tag of an OCI artifact: letters, digits, `_`, `.` and `-` (format)
+    /platform_components/0/release/values: `values` is for Helm releases; this component's delivery is kustomize (delivery)
+    /patches/overlay/a.b: `a.b` is no substitution variable (letters, digits and underscores, not starting with a digit), which is what patches are under delivery kustomize (patch_key)
+    ");
+}
+
+#[test]
+fn one_release_belongs_to_one_component() {
+    let release = json!({"release": {"name": "cert-manager", "target_namespace": "cert-manager"}});
+    insta::assert_snapshot!(refused(&[operation(Verb::Patch, "platform_components/grafana", release)]), @"
+    conflict: the change does not fit the fleet: clusters/c/platform_components/1/release: grafana and cert-manager would both be the release cert-manager in namespace cert-manager (release_taken)
+    clusters/c/platform_components/1/release: grafana and cert-manager would both be the release cert-manager in namespace cert-manager (release_taken)
+    ");
+}
+
+#[test]
+fn a_dns_name_stays_with_its_cluster() {
+    let taken = json!({"cluster_name": "d", "cluster_dns": "C.Example.com.", "environment": "dev"});
+    insta::assert_snapshot!(refused(&[operation(Verb::Create, "clusters/d", taken.clone())]), @"
+    conflict: the change does not fit the fleet: /cluster_dns: `C.Example.com.` belongs to clusters/c; a DNS name never passes from one cluster to another unnoticed (dns_taken)
+    /cluster_dns: `C.Example.com.` belongs to clusters/c; a DNS name never passes from one cluster to another unnoticed (dns_taken)
+    ");
+    insta::assert_snapshot!(refused(&[operation(
+        Verb::Patch,
+        "clusters/c",
+        json!({"cluster_dns": "d.example.com"})
+    )]), @"
+    conflict: the change does not fit the fleet: /cluster_dns: a cluster's DNS name cannot be changed: the cluster would go on polling under the old one; create a cluster with the new name (immutable)
+    /cluster_dns: a cluster's DNS name cannot be changed: the cluster would go on polling under the old one; create a cluster with the new name (immutable)
+    ");
+    let delete = operation(Verb::Delete, "clusters/c", Value::Null);
+    insta::assert_snapshot!(refused(&[delete.clone(), operation(Verb::Create, "clusters/d", taken)]), @"
+    conflict: the change does not fit the fleet: clusters/d/cluster_dns: `C.Example.com.` belongs to tombstones/c; a DNS name never passes from one cluster to another unnoticed (dns_taken)
+    clusters/d/cluster_dns: `C.Example.com.` belongs to tombstones/c; a DNS name never passes from one cluster to another unnoticed (dns_taken)
+    ");
+    let elsewhere = json!({"cluster_name": "c", "cluster_dns": "new.example.com", "environment": "dev"});
+    insta::assert_snapshot!(refused(&[delete.clone(), operation(Verb::Create, "clusters/c", elsewhere)]), @"
+    conflict: the change does not fit the fleet: clusters/c/id: a deleted cluster with this id still answers as c.example.com; create it with that DNS name, or delete tombstones/c first (tombstone)
+    clusters/c/id: a deleted cluster with this id still answers as c.example.com; create it with that DNS name, or delete tombstones/c first (tombstone)
+    ");
+    let back = json!({"cluster_name": "c", "cluster_dns": "c.example.com", "environment": "dev"});
+    insta::assert_snapshot!(written(&[delete, operation(Verb::Create, "clusters/c", back)]), @r#"clusters/c: {"cluster_dns":"c.example.com","cluster_name":"c","environment":"dev","id":"c"}"#);
+}
+
+#[test]
+fn a_deleted_cluster_leaves_a_tombstone_and_an_empty_answer() {
+    let mut history = History { fleet: Fleet::from_json(BASE).unwrap() };
+    history.write(&[operation(Verb::Delete, "clusters/c", Value::Null)]).unwrap();
+    assert_eq!(history.fleet.answer_text("c.example.com", "namespaces").unwrap(), r#"{"inputs":[]}"#);
+    history.write(&[operation(Verb::Delete, "tombstones/c", Value::Null)]).unwrap();
+    assert!(history.fleet.answer_text("c.example.com", "namespaces").is_err());
+}
+
+#[test]
+fn what_is_referred_to_goes_only_by_force() {
+    let delete = operation(Verb::Delete, "platform_components/cert-manager", Value::Null);
+    insta::assert_snapshot!(refused(std::slice::from_ref(&delete)), @"referenced: platform_components/cert-manager is still referred to by clusters/c, platform_components/grafana; remove the references first, or delete it with force=true");
+    insta::assert_snapshot!(written(&[Operation { force: true, ..delete }]), @r#"
+    clusters/c: {"cluster_dns":"c.example.com","cluster_name":"c","environment":"dev","id":"c","namespaces":[{"id":"n"}],"patches":{"grafana":{"a.b":"1"}},"platform_components":[{"id":"grafana"}]}
+    platform_components/cert-manager: gone
+    platform_components/grafana: {"component_path":"grafana","depends_on":[],"id":"grafana","oci_url":"oci://registry/repo"}
+    "#);
+}
+
+#[test]
+fn put_replaces_fields_and_patch_merges() {
+    let put = json!({"patches": {"grafana": {"c": "2"}}, "namespaces": null});
+    insta::assert_snapshot!(written(&[operation(Verb::Update, "clusters/c", put)]), @r#"clusters/c: {"cluster_dns":"c.example.com","cluster_name":"c","environment":"dev","id":"c","patches":{"grafana":{"c":"2"}},"platform_components":[{"id":"cert-manager"},{"id":"grafana"}]}"#);
+    let patch = json!({"patches": {"grafana": {"c": "2", "a.b": null}}, "namespaces": null});
+    insta::assert_snapshot!(written(&[operation(Verb::Patch, "clusters/c", patch)]), @r#"clusters/c: {"cluster_dns":"c.example.com","cluster_name":"c","environment":"dev","id":"c","patches":{"grafana":{"c":"2"}},"platform_components":[{"id":"cert-manager"},{"id":"grafana"}]}"#);
+}
+
+#[test]
+fn documents_are_created_once_and_only_existing_ones_change() {
+    insta::assert_snapshot!(refused(&[operation(Verb::Create, "namespaces/n", json!({}))]), @"exists: namespaces/n exists already; update it with PUT or PATCH");
+    insta::assert_snapshot!(refused(&[operation(Verb::Update, "namespaces/m", json!({}))]), @"not_found: namespaces/m does not exist");
+    insta::assert_snapshot!(refused(&[operation(Verb::Update, "namespaces/n", json!({"id": "m"}))]), @"
+    invalid: the document is not valid: /id: the id of namespaces/n cannot be changed (id)
+    /id: the id of namespaces/n cannot be changed (id)
+    ");
+    insta::assert_snapshot!(refused(&[operation(Verb::Update, "namespaces/n", json!([]))]), @"
+    invalid: the document is not valid: /: a document is a JSON object (type)
+    /: a document is a JSON object (type)
+    ");
+}
+
+#[test]
+fn an_answer_that_flux_would_not_read_is_refused() {
+    let namespaces: Vec<_> = (0..10_001).map(|n| json!({"id": format!("n{n}")})).collect();
+    let mut operations: Vec<_> = namespaces
+        .iter()
+        .map(|body| {
+            operation(Verb::Create, &format!("namespaces/{}", body["id"].as_str().unwrap()), body.clone())
+        })
+        .collect();
+    operations.push(operation(Verb::Update, "clusters/c", json!({"namespaces": namespaces})));
+    insta::assert_snapshot!(refused(&operations), @"
+    invalid: the document is not valid: clusters/c/namespaces: the cluster would get 10001 inputs; Flux takes 10000 and drops the rest unsaid (answer_too_large)
+    clusters/c/namespaces: the cluster would get 10001 inputs; Flux takes 10000 and drops the rest unsaid (answer_too_large)
+    ");
+    let large = json!({"release": {"values": {"x": "y".repeat(950_000)}}});
+    insta::assert_snapshot!(refused(&[operation(Verb::Patch, "platform_components/grafana", large)]), @"
+    conflict: the change does not fit the fleet: clusters/c/platform_components: the cluster's answer would have 950717 bytes; Flux takes 921600 (answer_too_large)
+    clusters/c/platform_components: the cluster's answer would have 950717 bytes; Flux takes 921600 (answer_too_large)
+    ");
+}
+
+#[test]
+fn what_a_newer_release_wrote_survives_and_nothing_else_is_taken() {
+    let stored = json!({"id": "n", "labels": {}, "quota": {"cpu": 3}});
+    let document = (Key::new("namespaces", "n"), 1, stored.to_string().into_bytes());
+    let fleet = Fleet::load(Rules::default(), 1, [document]).unwrap();
+    let changes =
+        fleet.prepare(&[operation(Verb::Update, "namespaces/n", json!({"labels": {"a": "b"}}))]).unwrap();
+    assert_eq!(changes[0].body.as_deref(), Some(&br#"{"id":"n","labels":{"a":"b"},"quota":{"cpu":3}}"#[..]));
+    let typo = fleet.prepare(&[operation(Verb::Update, "namespaces/n", json!({"lables": {}}))]);
+    assert!(matches!(typo, Err(Refusal::Invalid(violations)) if violations[0].pointer == "/lables"));
+}
+
+#[test]
+fn what_was_wrong_before_does_not_block_what_has_nothing_to_do_with_it() {
+    let cluster =
+        json!({"id": "c", "cluster_name": "c", "cluster_dns": "c.example.com", "environment": "staging"});
+    let document = (Key::new("clusters", "c"), 1, cluster.to_string().into_bytes());
+    let fleet = Fleet::load(Rules::default(), 1, [document]).unwrap();
+    assert!(fleet.prepare(&[operation(Verb::Patch, "clusters/c", json!({"node_count": 3}))]).is_ok());
+    assert!(fleet.prepare(&[operation(Verb::Patch, "clusters/c", json!({"environment": "stage"}))]).is_err());
+}
+
+#[test]
+fn documents_that_no_answer_may_be_made_from_are_not_loaded() {
+    let load = |documents: &[(&str, Value)]| {
+        let documents = documents.iter().map(|(path, body)| {
+            let (kind, id) = path.split_once('/').unwrap();
+            (Key::new(kind, id), 1, body.to_string().into_bytes())
+        });
+        Fleet::load(Rules::default(), 1, documents).unwrap_err().to_string()
+    };
+    let cluster = |id: &str| json!({"id": id, "cluster_name": id, "cluster_dns": "c.example.com", "environment": "dev", "namespaces": [{"id": "n"}]});
+    insta::assert_snapshot!(
+        [
+            load(&[("network_policies/x", json!({"id": "x"}))]),
+            load(&[("clusters/c", cluster("c"))]),
+            load(&[
+                ("namespaces/n", json!({"id": "n"})),
+                ("clusters/c", cluster("c")),
+                ("clusters/d", cluster("d"))
+            ]),
+            load(&[("clusters/c", json!({"id": "c"}))]),
+            load(&[("clusters/c", json!([]))]),
+        ]
+        .join("\n"), @"
+    network_policies/x: this release does not know the type; a newer one wrote it
+    clusters/c: refers to namespaces/n, which does not exist
+    clusters/d: the DNS name c.example.com is held by clusters/c already
+    clusters/c: missing field `cluster_name`
+    clusters/c: is not a JSON object: invalid type: sequence, expected a map at line 1 column 0
+    ");
+}
