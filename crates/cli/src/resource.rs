@@ -1,6 +1,9 @@
 //! List, get, create, update and delete, alike for every resource type; a type's own file only
 //! says which flags set which fields.
 
+use std::time::Duration;
+use std::{process, thread};
+
 use clap::Args;
 use serde_json::Value;
 
@@ -154,7 +157,7 @@ pub(crate) fn ensure(
     }
     let (fields, lines): (Vec<_>, Vec<_>) = differences.into_iter().unzip();
     Err(Error::Failed(format!(
-        "{noun} {id} exists already and differs in {}; change it with `{noun} update {id}` or ask for it as it is\n  {}",
+        "{noun} {id} exists already and differs in {}; change it with `{noun} update {id}`, or leave out what differs to take it as it is\n  {}",
         fields.join(", "),
         lines.join("\n  "),
         noun = kind.singular,
@@ -207,17 +210,23 @@ pub(crate) fn modify(
     id: &str,
     decide: impl Fn(&Document) -> Result<Option<Write>, Error>,
 ) -> Result<Value, Error> {
-    let mut attempts = ATTEMPTS;
+    let mut lost = 0;
     loop {
         let fetched = client.get(kind.plural, id)?;
         let Value::Object(document) = &fetched.body else { return Err(not_a_document(kind, id)) };
         let Some(write) = decide(document)? else { return Ok(fetched.body) };
-        attempts -= 1;
         match client.write(kind.plural, id, &write, fetched.etag.as_deref()) {
-            Err(refusal) if refusal.has_status(412) && attempts > 0 => {}
+            Err(refusal) if refusal.has_status(412) && lost + 1 < ATTEMPTS => lost += 1,
             done => return done,
         }
+        thread::sleep(pause(lost, process::id()));
     }
+}
+
+/// Longer with every loss, and of another length for another process, so that those who raced once
+/// do not meet again.
+fn pause(lost: u32, process: u32) -> Duration {
+    Duration::from_millis(u64::from(lost * (1 + process % 16)))
 }
 
 fn not_a_document(kind: &ResourceType, id: &str) -> Error {

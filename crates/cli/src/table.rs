@@ -15,10 +15,12 @@ pub(crate) fn rows(columns: &[Column], rows: &[Value], bold: bool) -> String {
     align(&lines, |line, _| bold && line == 0)
 }
 
-/// One document: a line for each field.
+/// One document: a line for each field, its id first.
 pub(crate) fn fields(document: &Value, bold: bool) -> String {
     let line = |(field, value): (&String, &Value)| vec![printable(field), text(value)];
-    let lines: Vec<_> = document.as_object().into_iter().flatten().map(line).collect();
+    let mut fields: Vec<_> = document.as_object().into_iter().flatten().collect();
+    fields.sort_by_key(|(field, _)| *field != "id");
+    let lines: Vec<_> = fields.into_iter().map(line).collect();
     align(&lines, |_, column| bold && column == 0)
 }
 
@@ -148,10 +150,10 @@ mod tests {
     #[test]
     fn one_document_is_a_line_per_field() {
         assert_snapshot!(fields(&cluster(), false), @r"
+        id                   demo-cluster-01
         cluster_dns          demo-cluster-01.k8s.example.com
         cluster_name         demo-cluster-01
         environment          dev
-        id                   demo-cluster-01
         labels               region=eu,tier=1
         namespaces           podinfo
         node_count           3
