@@ -5,6 +5,8 @@ mod database;
 mod failure;
 mod log;
 mod schema;
+#[cfg(test)]
+mod tests;
 mod worker;
 
 use std::path::{Path, PathBuf};

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
 
 use super::failure::Failure;
 use super::schema::{self, MIGRATIONS, Standing};
@@ -47,7 +47,7 @@ impl Database {
     }
 
     fn make_ready(&mut self, create: bool) -> Result<(), Failure> {
-        match schema::standing(&self.connection, MIGRATIONS)? {
+        match self.standing()? {
             Standing::Empty if !create => return Err(absent()),
             // The schema comes before the write-ahead log, so that a file's own first page always
             // tells whose it is.
@@ -63,7 +63,7 @@ impl Database {
     }
 
     fn check_ready(&mut self) -> Result<(), Failure> {
-        match schema::standing(&self.connection, MIGRATIONS)? {
+        match self.standing()? {
             Standing::Empty => return Err(absent()),
             Standing::Old => {
                 let sentence = "its schema is older than this release, which waits for a writer to update it";
@@ -72,6 +72,12 @@ impl Database {
             Standing::Usable => {}
         }
         self.begin(TransactionBehavior::Deferred).map(drop)
+    }
+
+    fn standing(&mut self) -> Result<Standing, Failure> {
+        // One transaction, since another process may be creating the store.
+        let transaction = self.connection.transaction()?;
+        schema::standing(&transaction, MIGRATIONS)
     }
 
     /// Does `work` in one transaction of `behavior`, which is rolled back unless `work` commits it.
@@ -130,33 +136,74 @@ fn configure(connection: &Connection) -> Result<(), rusqlite::Error> {
     connection.pragma_update(None, "synchronous", "FULL")
 }
 
-/// Looks whose file this is without a lock, a side file or a recovery, any of which would already
-/// change a file that is not ours. Through SQLite, since closing a file of our own would drop the
-/// locks that other connections of this process hold on it.
+/// Refuses a file that is not ours, or is damaged, before anything can change it.
 fn check_header(path: &Path) -> Result<(), Failure> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(immutable(path), flags | OpenFlags::SQLITE_OPEN_URI)?;
-    match schema::pragma(&connection, "application_id") {
-        Ok(id) if id == i64::from(schema::APPLICATION_ID) => Ok(()),
-        Ok(_) => Err(schema::foreign()),
-        // A writer that ended in the middle of a checkpoint leaves this too, and its log heals it.
-        Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseCorrupt) => Ok(()),
-        Err(error) => Err(error.into()),
+    match look_at(path) {
+        Ok(()) => Ok(()),
+        // What is being written, or was when a process was killed, makes a file look damaged that is
+        // not. Then a side file is there to tell, or the writing has ended by now.
+        Err(Look::Damaged(_)) if beside(path, "-wal")? + beside(path, "-journal")? > 0 => Ok(()),
+        Err(Look::Damaged(_)) => look_at(path).map_err(Look::failure),
+        Err(Look::Foreign(failure)) => Err(failure),
     }
+}
+
+enum Look {
+    Damaged(Failure),
+    Foreign(Failure),
+}
+
+impl Look {
+    fn failure(self) -> Failure {
+        let (Look::Damaged(failure) | Look::Foreign(failure)) = self;
+        failure
+    }
+
+    fn of(error: rusqlite::Error) -> Self {
+        match error.sqlite_error_code() {
+            Some(ErrorCode::NotADatabase | ErrorCode::CannotOpen) => Look::Foreign(error.into()),
+            _ => Look::Damaged(error.into()),
+        }
+    }
+}
+
+/// Looks at the file itself without a lock, a side file or a recovery, each of which could already
+/// change something. Through SQLite, since closing a file of our own would drop the locks that other
+/// connections of this process hold on it.
+fn look_at(path: &Path) -> Result<(), Look> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let flags = flags | OpenFlags::SQLITE_OPEN_URI;
+    let connection = Connection::open_with_flags(immutable(path), flags).map_err(Look::of)?;
+    let header = |name| schema::pragma(&connection, name).map_err(Look::of);
+    if header("application_id")? != i64::from(schema::APPLICATION_ID) {
+        return Err(Look::Foreign(schema::foreign()));
+    }
+    schema::probe(&connection).map_err(Look::of)?;
+    // SQLite fills up a last page that was cut.
+    let length = metadata(path).map_err(Look::Damaged)?.map_or(0, |file| file.len());
+    let page = header("page_size")?.unsigned_abs();
+    if length.checked_rem(page) != Some(0) {
+        let sentence = "the file was cut short: keep a copy of it and restore a backup";
+        return Err(Look::Damaged(Failure::new(ErrorKind::Corrupt, sentence)));
+    }
+    Ok(())
 }
 
 /// SQLite would delete the write-ahead log of a file that is gone or was cut to nothing, and with it
 /// what may be the only copy of some commits.
 fn check_no_log_is_left(path: &Path) -> Result<(), Failure> {
-    let mut log = path.as_os_str().to_os_string();
-    log.push("-wal");
-    match metadata(Path::new(&log))? {
-        Some(log) if log.len() > 0 => {
-            let sentence = "the store is gone but its write-ahead log is still here: put the file back";
-            Err(Failure::new(ErrorKind::Corrupt, sentence))
-        }
-        _ => Ok(()),
+    if beside(path, "-wal")? == 0 {
+        return Ok(());
     }
+    let sentence = "the store is gone but its write-ahead log is still here: put the file back";
+    Err(Failure::new(ErrorKind::Corrupt, sentence))
+}
+
+/// The length of one of SQLite's side files, 0 where there is none.
+fn beside(path: &Path, suffix: &str) -> Result<u64, Failure> {
+    let mut file = path.as_os_str().to_os_string();
+    file.push(suffix);
+    Ok(metadata(Path::new(&file))?.map_or(0, |file| file.len()))
 }
 
 fn immutable(path: &Path) -> String {
@@ -188,7 +235,7 @@ fn keep_write_ahead_log(connection: &Connection) -> Result<(), Failure> {
                 return Err(Failure::new(ErrorKind::Unavailable, sentence));
             }
             Err(error) if Instant::now() >= deadline => return Err(error.into()),
-            Err(error) if error.sqlite_error_code() != Some(rusqlite::ErrorCode::DatabaseBusy) => {
+            Err(error) if error.sqlite_error_code() != Some(ErrorCode::DatabaseBusy) => {
                 return Err(error.into());
             }
             Err(_) => thread::sleep(Duration::from_millis(10)),

@@ -66,11 +66,18 @@ pub(super) fn migrate(connection: &mut Connection, migrations: &[Migration]) -> 
     Ok(())
 }
 
+const META: &str = "SELECT store, min_reader, schema_floor FROM meta";
+
+/// Fails where the file has no such thing as [`admit`] reads.
+pub(super) fn probe(connection: &Connection) -> Result<(), rusqlite::Error> {
+    connection.prepare(META).map(drop)
+}
+
 /// Whose store this is, where a process that reads documents up to version `reader` may use it.
 /// Every transaction asks, since another process may have raised the minimum.
 pub(super) fn admit(transaction: &Transaction<'_>, reader: u32) -> Result<StoreId, Failure> {
     let (store, min_reader, floor): (String, u32, u32) = transaction
-        .prepare_cached("SELECT store, min_reader, schema_floor FROM meta")?
+        .prepare_cached(META)?
         .query_row([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
         .optional()?
         .ok_or_else(foreign)?;
