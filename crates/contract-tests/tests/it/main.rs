@@ -9,4 +9,5 @@
 
 mod command;
 mod limits;
+mod rendering;
 mod violations;
