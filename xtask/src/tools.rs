@@ -252,7 +252,8 @@ impl Builder {
             let ours = self.modules.join("flux-operator");
             copy_file(&ours.join("go.mod"), &modfile)?;
             copy_file(&ours.join("go.sum"), &modfile.with_extension("sum"))?;
-            let replace = format!("-replace={OPERATOR_MODULE}={}", source.display());
+            // Relative, to the folder of the module: a checkout may be moved together with its target/.
+            let replace = format!("-replace={OPERATOR_MODULE}=../../target/e2e/flux-operator");
             run(self.go("flux-operator").args(["mod", "edit", &replace]).arg(&modfile))?;
             stamp.set()
         })
@@ -345,7 +346,7 @@ fn step(name: &str, make: impl FnOnce() -> Result<()>) -> Result<()> {
         if result.is_ok() { "ready" } else { "failed" },
         start.elapsed().as_secs_f32()
     );
-    result.with_context(|| format!("{name} could not be made ready for the end-to-end tests"))
+    result
 }
 
 /// What it wrote to stdout; its stderr is shown only if it fails.
