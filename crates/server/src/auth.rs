@@ -1,0 +1,159 @@
+//! Who asks, and whether they may. Pure: headers and tokens in, a principal or an error out.
+
+use http::{HeaderMap, HeaderValue, header};
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+use crate::config::{Config, Token};
+use crate::error::{ApiError, Status};
+
+/// What a route asks of whoever calls it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    Public,
+    Read,
+    Write,
+}
+
+/// Who asks. Its name is what the log and the history show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Principal {
+    Anyone,
+    Reader,
+    Writer,
+}
+
+impl Principal {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Principal::Anyone => "-",
+            Principal::Reader => "reader",
+            Principal::Writer => "writer",
+        }
+    }
+}
+
+/// The tokens as digests: equal lengths, so that comparing them takes the same time for every guess.
+pub(crate) struct Tokens {
+    read: [u8; 32],
+    write: [u8; 32],
+}
+
+impl Tokens {
+    pub(crate) fn of(config: &Config) -> Self {
+        let digest = |token: &Token| digest(token.secret().as_bytes());
+        Tokens {
+            read: digest(&config.read_token),
+            write: digest(config.write_token.as_ref().unwrap_or(&config.read_token)),
+        }
+    }
+
+    /// Who sent `headers`, if that principal may do what `access` asks.
+    pub(crate) fn admit(&self, headers: &HeaderMap, access: Access) -> Result<Principal, ApiError> {
+        if access == Access::Public {
+            return Ok(Principal::Anyone);
+        }
+        let principal = self.principal(bearer(headers)?)?;
+        if access == Access::Write && principal != Principal::Writer {
+            let message = "This token may only read: writing needs the token in CRUD_AUTH_TOKEN.";
+            return Err(ApiError::new(Status::Forbidden, "forbidden", message));
+        }
+        Ok(principal)
+    }
+
+    fn principal(&self, token: &[u8]) -> Result<Principal, ApiError> {
+        let sent = digest(token);
+        // Both are compared whichever matches, so that the time tells nothing of which did.
+        let (write, read) = (sent.ct_eq(&self.write), sent.ct_eq(&self.read));
+        if write.into() {
+            Ok(Principal::Writer)
+        } else if read.into() {
+            Ok(Principal::Reader)
+        } else {
+            Err(unauthorized("The bearer token is not one that this server knows."))
+        }
+    }
+}
+
+fn digest(bytes: &[u8]) -> [u8; 32] {
+    Sha256::digest(bytes).into()
+}
+
+fn bearer(headers: &HeaderMap) -> Result<&[u8], ApiError> {
+    let mut values = headers.get_all(header::AUTHORIZATION).iter();
+    let value = values.next().ok_or_else(|| unauthorized("Send `Authorization: Bearer <token>`."))?;
+    if values.next().is_some() {
+        return Err(unauthorized("Send one Authorization header."));
+    }
+    let value = value.as_bytes();
+    let scheme = value.iter().position(|byte| *byte == b' ').unwrap_or(value.len());
+    let (scheme, token) = value.split_at(scheme);
+    if !scheme.eq_ignore_ascii_case(b"bearer") {
+        return Err(unauthorized("The scheme of the Authorization header must be Bearer."));
+    }
+    Ok(token.trim_ascii())
+}
+
+fn unauthorized(message: &str) -> ApiError {
+    let challenge = HeaderValue::from_static("Bearer realm=\"flux-resourceset\"");
+    ApiError::new(Status::Unauthorized, "unauthorized", message)
+        .with_header(header::WWW_AUTHENTICATE, challenge)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Variables;
+
+    fn tokens(pairs: &[(&str, &str)]) -> Tokens {
+        let variables: Variables = pairs.iter().map(|(k, v)| ((*k).into(), Some((*v).into()))).collect();
+        Tokens::of(&Config::read(&variables).unwrap())
+    }
+
+    fn admit(tokens: &Tokens, authorization: &str, access: Access) -> Result<Principal, &'static str> {
+        let value = HeaderValue::from_str(authorization).unwrap();
+        let headers = HeaderMap::from_iter([(header::AUTHORIZATION, value)]);
+        tokens.admit(&headers, access).map_err(|error| error.code)
+    }
+
+    #[test]
+    fn who_may_what() {
+        let tokens = tokens(&[("AUTH_TOKEN", "r"), ("CRUD_AUTH_TOKEN", "w"), ("API_MODE", "crud")]);
+        let cases = [
+            ("Bearer r", Access::Read, Ok(Principal::Reader)),
+            ("bEaReR   r ", Access::Read, Ok(Principal::Reader)),
+            ("Bearer w", Access::Read, Ok(Principal::Writer)),
+            ("Bearer w", Access::Write, Ok(Principal::Writer)),
+            ("Bearer r", Access::Write, Err("forbidden")),
+            ("Bearer rr", Access::Read, Err("unauthorized")),
+            ("Bearer ", Access::Read, Err("unauthorized")),
+            ("Bearer", Access::Read, Err("unauthorized")),
+            ("Bearerr", Access::Read, Err("unauthorized")),
+            ("r", Access::Read, Err("unauthorized")),
+            ("Basic cjpy", Access::Write, Err("unauthorized")),
+            ("", Access::Read, Err("unauthorized")),
+        ];
+        for (authorization, access, expected) in cases {
+            assert_eq!(admit(&tokens, authorization, access), expected, "{authorization:?} {access:?}");
+        }
+        assert_eq!(tokens.admit(&HeaderMap::new(), Access::Public).unwrap(), Principal::Anyone);
+        let refused = tokens.admit(&HeaderMap::new(), Access::Read).unwrap_err().into_answer("id");
+        assert_eq!(refused.headers()[header::WWW_AUTHENTICATE], "Bearer realm=\"flux-resourceset\"");
+    }
+
+    #[test]
+    fn one_token_for_both_writes() {
+        let tokens = tokens(&[("AUTH_TOKEN", "r"), ("API_MODE", "crud")]);
+        assert_eq!(admit(&tokens, "Bearer r", Access::Write), Ok(Principal::Writer));
+    }
+
+    #[test]
+    fn two_authorization_headers_are_none() {
+        let tokens = tokens(&[("AUTH_TOKEN", "r")]);
+        let value = HeaderValue::from_static("Bearer r");
+        let mut headers = HeaderMap::new();
+        headers.append(header::AUTHORIZATION, value.clone());
+        headers.append(header::AUTHORIZATION, value);
+        assert_eq!(tokens.admit(&headers, Access::Read).unwrap_err().code, "unauthorized");
+    }
+}

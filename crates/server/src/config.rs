@@ -1,0 +1,435 @@
+//! What the environment says the server is to do, read once at start. Apart, so that nothing else
+//! reads variables and every impossible value is refused by one sentence that names its variable.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::percent;
+
+const DEFAULT_DATABASE_URL: &str = "sqlite://data/flux-resourceset.db?mode=rwc";
+/// Below this hyper cannot buffer a request's head.
+const LEAST_HEADER_BYTES: usize = 8 * 1024;
+
+/// The variables of a process, by name. `None` as a value: it is set, and is not UTF-8.
+pub type Variables = BTreeMap<String, Option<String>>;
+
+/// Why the environment cannot be followed: one sentence that names the variable, never a token.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct ConfigError(pub String);
+
+/// Which routes there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ApiMode {
+    /// Polls and service endpoints.
+    ReadOnly,
+    /// Documents too.
+    Crud,
+}
+
+/// Where the documents are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Database {
+    /// In this process alone, gone with it.
+    Memory,
+    /// In a SQLite file.
+    Sqlite {
+        /// The file.
+        path: PathBuf,
+        /// Whether it is made where there is none; never in read-only mode.
+        create: bool,
+    },
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// A bearer token. Its `Debug` shows nothing, so that no log line ever holds one.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Token(String);
+
+impl Token {
+    /// The token itself.
+    pub fn secret(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Token {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Token(…)")
+    }
+}
+
+/// What one connection or request may cost.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// `MAX_BODY_BYTES`, default 4 MiB.
+    pub body_bytes: usize,
+    /// `MAX_HEADER_BYTES`, default 32 KiB; the request line counts.
+    pub header_bytes: usize,
+    /// `MAX_CONNECTIONS`, default 1024; further ones wait to be accepted.
+    pub connections: usize,
+    /// `HEADER_TIMEOUT`, default 10 s; how long a kept-alive connection may be idle, too.
+    pub header_timeout: Duration,
+    /// `BODY_TIMEOUT`, default 30 s, for a body as a whole.
+    pub body_timeout: Duration,
+    /// `DRAIN_TIMEOUT`, default 20 s: below the 30 s that Kubernetes gives a pod to end.
+    pub drain_timeout: Duration,
+}
+
+/// Everything that the environment decides.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// `API_MODE`: `read-only` (default) or `crud`.
+    pub api_mode: ApiMode,
+    /// `STORE_BACKEND` and `DATABASE_URL`.
+    pub database: Database,
+    /// `AUTH_TOKEN`: reads everything current.
+    pub read_token: Token,
+    /// `CRUD_AUTH_TOKEN`: may do everything. Absent in crud mode: the read token writes too.
+    pub write_token: Option<Token>,
+    /// `SEED_FILE`: fills an empty store. No default.
+    pub seed_file: Option<PathBuf>,
+    /// `OPENAPI_FILE`: served at `/openapi.yaml` instead of the document made from the routes.
+    pub openapi_file: Option<PathBuf>,
+    /// `LISTEN_ADDR`, default `0.0.0.0:8080`.
+    pub listen: String,
+    /// `ENVIRONMENTS`: what a cluster's `environment` may be.
+    pub environments: Vec<String>,
+    /// `MAX_STALENESS`, default 60 s: how old the proof may be that what a poll gets is the head.
+    pub max_staleness: Duration,
+    /// Bounds on what clients may take.
+    pub limits: Limits,
+    /// `RUST_LOG`, default `info`.
+    pub log_filter: String,
+    /// `LOG_FORMAT`: `text` (default) or `json`.
+    pub log_format: LogFormat,
+}
+
+impl Config {
+    /// Reads the process's own environment.
+    pub fn from_env() -> Result<Self, ConfigError> {
+        let variables = std::env::vars_os();
+        Self::read(
+            &variables
+                .map(|(key, value)| (key.to_string_lossy().into_owned(), value.into_string().ok()))
+                .collect(),
+        )
+    }
+
+    /// Reads `variables`.
+    pub fn read(variables: &Variables) -> Result<Self, ConfigError> {
+        let vars = Reader { variables };
+        let api_mode =
+            vars.one_of("API_MODE", &[("read-only", ApiMode::ReadOnly), ("crud", ApiMode::Crud)])?;
+        let read_token = vars
+            .token("AUTH_TOKEN")?
+            .ok_or_else(|| refused("AUTH_TOKEN", "is not set: it is the token that reads need"))?;
+        Ok(Config {
+            api_mode,
+            database: database(&vars, api_mode)?,
+            read_token,
+            write_token: vars.token("CRUD_AUTH_TOKEN")?,
+            seed_file: vars.text("SEED_FILE")?.map(PathBuf::from),
+            openapi_file: vars.text("OPENAPI_FILE")?.map(PathBuf::from),
+            listen: listen(&vars)?,
+            environments: environments(&vars)?,
+            max_staleness: vars.duration("MAX_STALENESS", Duration::from_secs(60))?,
+            limits: limits(&vars)?,
+            log_filter: vars.text("RUST_LOG")?.unwrap_or("info").to_owned(),
+            log_format: vars.one_of("LOG_FORMAT", &[("text", LogFormat::Text), ("json", LogFormat::Json)])?,
+        })
+    }
+
+    /// Whether one token does both because `CRUD_AUTH_TOKEN` is not set.
+    pub fn reader_may_write(&self) -> bool {
+        self.api_mode == ApiMode::Crud
+            && self.write_token.as_ref().unwrap_or(&self.read_token) == &self.read_token
+    }
+}
+
+fn refused(name: &str, what: impl std::fmt::Display) -> ConfigError {
+    ConfigError(format!("{name} {what}"))
+}
+
+struct Reader<'a> {
+    variables: &'a Variables,
+}
+
+impl<'a> Reader<'a> {
+    /// An empty value counts as unset: that is what a template with nothing to fill in leaves.
+    fn text(&self, name: &str) -> Result<Option<&'a str>, ConfigError> {
+        match self.variables.get(name) {
+            None => Ok(None),
+            Some(None) => Err(refused(name, "is not valid UTF-8")),
+            Some(Some(text)) if text.is_empty() => Ok(None),
+            Some(Some(text)) => Ok(Some(text)),
+        }
+    }
+
+    fn one_of<T: Copy>(&self, name: &str, values: &[(&str, T)]) -> Result<T, ConfigError> {
+        let Some(text) = self.text(name)? else { return Ok(values[0].1) };
+        let known: Vec<_> = values.iter().map(|(known, _)| *known).collect();
+        let found = values.iter().find(|(known, _)| *known == text);
+        found
+            .map(|(_, value)| *value)
+            .ok_or_else(|| refused(name, format!("is `{text}`; it must be {}", known.join(" or "))))
+    }
+
+    /// Unlike other variables an empty token is refused: it was meant to be one.
+    fn token(&self, name: &str) -> Result<Option<Token>, ConfigError> {
+        if let Some(Some(text)) = self.variables.get(name)
+            && text.is_empty()
+        {
+            return Err(refused(name, "is empty"));
+        }
+        let Some(text) = self.text(name)? else { return Ok(None) };
+        if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(refused(name, "holds white space or characters that an HTTP header cannot carry"));
+        }
+        Ok(Some(Token(text.to_owned())))
+    }
+
+    fn duration(&self, name: &str, default: Duration) -> Result<Duration, ConfigError> {
+        let Some(text) = self.text(name)? else { return Ok(default) };
+        parse_duration(text).ok_or_else(|| {
+            refused(name, format!("is `{text}`; it must be a time above zero such as 60s, 500ms or 2m"))
+        })
+    }
+
+    fn count(&self, name: &str, default: usize, least: usize) -> Result<usize, ConfigError> {
+        let Some(text) = self.text(name)? else { return Ok(default) };
+        let parsed = text.parse().ok().filter(|value| *value >= least);
+        parsed.ok_or_else(|| {
+            refused(name, format!("is `{text}`; it must be a whole number of at least {least}"))
+        })
+    }
+}
+
+fn parse_duration(text: &str) -> Option<Duration> {
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let number: u64 = number.parse().ok()?;
+    let milliseconds = match unit {
+        "ms" => number,
+        "" | "s" => number.checked_mul(1_000)?,
+        "m" => number.checked_mul(60_000)?,
+        "h" => number.checked_mul(3_600_000)?,
+        _ => return None,
+    };
+    // A century is beyond any meaning, and keeps all arithmetic on instants in range.
+    (1..=3_155_760_000_000).contains(&milliseconds).then(|| Duration::from_millis(milliseconds))
+}
+
+fn listen(vars: &Reader<'_>) -> Result<String, ConfigError> {
+    let text = vars.text("LISTEN_ADDR")?.unwrap_or("0.0.0.0:8080");
+    let port =
+        text.rsplit_once(':').and_then(|(host, port)| port.parse::<u16>().ok().filter(|_| !host.is_empty()));
+    match port {
+        Some(_) => Ok(text.to_owned()),
+        None => Err(refused(
+            "LISTEN_ADDR",
+            format!("is `{text}`; it must be an address and a port such as 0.0.0.0:8080"),
+        )),
+    }
+}
+
+fn environments(vars: &Reader<'_>) -> Result<Vec<String>, ConfigError> {
+    let name = "ENVIRONMENTS";
+    let Some(text) = vars.text(name)? else {
+        return Ok(flux_resourceset_model::Rules::default().environments);
+    };
+    let mut list: Vec<String> = Vec::new();
+    for environment in text.split(',').map(str::trim) {
+        let label = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        let edges = !environment.starts_with('-') && !environment.ends_with('-');
+        if environment.is_empty() || environment.len() > 63 || !environment.chars().all(label) || !edges {
+            return Err(refused(
+                name,
+                format!("holds `{environment}`, which is no lowercase label such as dev or pre-prod"),
+            ));
+        }
+        if list.iter().any(|known| known == environment) {
+            return Err(refused(name, format!("names `{environment}` twice")));
+        }
+        list.push(environment.to_owned());
+    }
+    Ok(list)
+}
+
+fn limits(vars: &Reader<'_>) -> Result<Limits, ConfigError> {
+    Ok(Limits {
+        body_bytes: vars.count("MAX_BODY_BYTES", 4 * 1024 * 1024, 1)?,
+        header_bytes: vars.count("MAX_HEADER_BYTES", 32 * 1024, LEAST_HEADER_BYTES)?,
+        connections: vars.count("MAX_CONNECTIONS", 1024, 1)?,
+        header_timeout: vars.duration("HEADER_TIMEOUT", Duration::from_secs(10))?,
+        body_timeout: vars.duration("BODY_TIMEOUT", Duration::from_secs(30))?,
+        drain_timeout: vars.duration("DRAIN_TIMEOUT", Duration::from_secs(20))?,
+    })
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Backend {
+    Sqlite,
+    Memory,
+}
+
+fn database(vars: &Reader<'_>, api_mode: ApiMode) -> Result<Database, ConfigError> {
+    let url = vars.text("DATABASE_URL")?;
+    match vars.one_of("STORE_BACKEND", &[("sqlite", Backend::Sqlite), ("memory", Backend::Memory)])? {
+        Backend::Memory if url.is_some() => Err(refused(
+            "DATABASE_URL",
+            "is set while STORE_BACKEND is memory, which has no database: unset one of them",
+        )),
+        Backend::Memory => Ok(Database::Memory),
+        Backend::Sqlite => sqlite(url.unwrap_or(DEFAULT_DATABASE_URL), api_mode),
+    }
+}
+
+/// The URL is never repeated: some databases' URLs hold a password.
+fn sqlite(url: &str, api_mode: ApiMode) -> Result<Database, ConfigError> {
+    let wrong = |what: &str| refused("DATABASE_URL", what);
+    let Some(rest) = url.strip_prefix("sqlite:") else {
+        return Err(wrong(
+            "is no sqlite URL while STORE_BACKEND is sqlite; it must look like sqlite://path/to/file.db?mode=rwc",
+        ));
+    };
+    let rest = rest.strip_prefix("//").unwrap_or(rest);
+    let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let path = percent::decode(path).ok_or_else(|| wrong("holds a `%` that starts no valid escape"))?;
+    if path.is_empty() || path == ":memory:" {
+        return Err(wrong("names no file; for a store in memory set STORE_BACKEND=memory instead"));
+    }
+    let mut mode = "rw";
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        match pair.split_once('=') {
+            Some(("mode", value)) => mode = value,
+            _ => return Err(wrong("has a parameter other than mode=rwc, mode=rw or mode=ro")),
+        }
+    }
+    match (mode, api_mode) {
+        ("ro", ApiMode::Crud) => Err(wrong("says mode=ro while API_MODE is crud, which writes")),
+        ("rwc" | "rw" | "ro", _) => Ok(Database::Sqlite {
+            path: PathBuf::from(path),
+            create: mode == "rwc" && api_mode == ApiMode::Crud,
+        }),
+        _ => Err(wrong("has an unknown mode; it must be mode=rwc, mode=rw or mode=ro")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(pairs: &[(&str, &str)]) -> Result<Config, String> {
+        let mut variables = Variables::from([("AUTH_TOKEN".to_owned(), Some("r".to_owned()))]);
+        variables.extend(pairs.iter().map(|(k, v)| ((*k).to_owned(), Some((*v).to_owned()))));
+        Config::read(&variables).map_err(|error| error.0)
+    }
+
+    #[test]
+    fn defaults() {
+        let config = read(&[]).unwrap();
+        assert_eq!(config.api_mode, ApiMode::ReadOnly);
+        let path = PathBuf::from("data/flux-resourceset.db");
+        assert_eq!(config.database, Database::Sqlite { path: path.clone(), create: false });
+        assert_eq!(config.listen, "0.0.0.0:8080");
+        assert_eq!(config.environments, ["dev", "qa", "uat", "prod"]);
+        assert_eq!(config.max_staleness, Duration::from_secs(60));
+        assert_eq!(config.limits.body_bytes, 4 << 20);
+        assert_eq!(config.log_filter, "info");
+        assert_eq!((config.seed_file, config.openapi_file, config.write_token), (None, None, None));
+        let crud = read(&[("API_MODE", "crud")]).unwrap();
+        assert_eq!(crud.database, Database::Sqlite { path, create: true });
+        assert!(crud.reader_may_write());
+        assert!(!read(&[("API_MODE", "crud"), ("CRUD_AUTH_TOKEN", "w")]).unwrap().reader_may_write());
+        assert!(read(&[("API_MODE", "crud"), ("CRUD_AUTH_TOKEN", "r")]).unwrap().reader_may_write());
+    }
+
+    #[test]
+    fn every_impossible_value_names_its_variable_in_one_line() {
+        let cases: &[(&str, &[(&str, &str)])] = &[
+            ("API_MODE", &[("API_MODE", "write")]),
+            ("AUTH_TOKEN", &[("AUTH_TOKEN", "")]),
+            ("AUTH_TOKEN", &[("AUTH_TOKEN", "se cret")]),
+            ("AUTH_TOKEN", &[("AUTH_TOKEN", "secret\n")]),
+            ("CRUD_AUTH_TOKEN", &[("CRUD_AUTH_TOKEN", "")]),
+            ("CRUD_AUTH_TOKEN", &[("CRUD_AUTH_TOKEN", "sécret")]),
+            ("STORE_BACKEND", &[("STORE_BACKEND", "postgres")]),
+            ("DATABASE_URL", &[("STORE_BACKEND", "memory"), ("DATABASE_URL", "sqlite://a.db")]),
+            ("DATABASE_URL", &[("DATABASE_URL", "postgres://u:secret@h/db")]),
+            ("DATABASE_URL", &[("DATABASE_URL", "sqlite://a.db?mode=rx")]),
+            ("DATABASE_URL", &[("DATABASE_URL", "sqlite://a.db?cache=shared")]),
+            ("DATABASE_URL", &[("DATABASE_URL", "sqlite://a%zz.db")]),
+            ("DATABASE_URL", &[("DATABASE_URL", "sqlite::memory:")]),
+            ("DATABASE_URL", &[("DATABASE_URL", "sqlite://a.db?mode=ro"), ("API_MODE", "crud")]),
+            ("LISTEN_ADDR", &[("LISTEN_ADDR", "8080")]),
+            ("LISTEN_ADDR", &[("LISTEN_ADDR", "0.0.0.0:99999")]),
+            ("ENVIRONMENTS", &[("ENVIRONMENTS", "dev,,prod")]),
+            ("ENVIRONMENTS", &[("ENVIRONMENTS", "dev,dev")]),
+            ("ENVIRONMENTS", &[("ENVIRONMENTS", "Dev")]),
+            ("MAX_STALENESS", &[("MAX_STALENESS", "soon")]),
+            ("MAX_STALENESS", &[("MAX_STALENESS", "0s")]),
+            ("MAX_STALENESS", &[("MAX_STALENESS", "99999999999999999999")]),
+            ("MAX_BODY_BYTES", &[("MAX_BODY_BYTES", "0")]),
+            ("MAX_HEADER_BYTES", &[("MAX_HEADER_BYTES", "100")]),
+            ("MAX_CONNECTIONS", &[("MAX_CONNECTIONS", "-1")]),
+            ("HEADER_TIMEOUT", &[("HEADER_TIMEOUT", "1d")]),
+            ("BODY_TIMEOUT", &[("BODY_TIMEOUT", "")]),
+            ("LOG_FORMAT", &[("LOG_FORMAT", "xml")]),
+        ];
+        for (name, pairs) in cases {
+            match read(pairs) {
+                Err(sentence) => {
+                    assert!(sentence.starts_with(name), "{pairs:?}: {sentence}");
+                    assert!(!sentence.contains('\n') && !sentence.contains("cret"), "{sentence}");
+                }
+                // Empty means unset, for all but tokens.
+                Ok(_) => assert_eq!(pairs[0].1, "", "{pairs:?} was accepted"),
+            }
+        }
+        assert!(Config::read(&Variables::new()).unwrap_err().0.starts_with("AUTH_TOKEN is not set"));
+        let not_utf8 = Variables::from([("AUTH_TOKEN".to_owned(), None)]);
+        assert!(Config::read(&not_utf8).unwrap_err().0.starts_with("AUTH_TOKEN"));
+    }
+
+    #[test]
+    fn durations() {
+        for (text, milliseconds) in
+            [("60s", 60_000), ("500ms", 500), ("2m", 120_000), ("7", 7_000), ("1h", 3_600_000)]
+        {
+            assert_eq!(parse_duration(text), Some(Duration::from_millis(milliseconds)), "{text}");
+        }
+        for text in ["", "s", "-1s", "1.5s", "1 s", "0"] {
+            assert_eq!(parse_duration(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn sqlite_urls() {
+        for (url, path) in [
+            ("sqlite:///var/lib/x.db?mode=rwc", "/var/lib/x.db"),
+            ("sqlite://data/x.db", "data/x.db"),
+            ("sqlite:x.db", "x.db"),
+            ("sqlite://a%20b.db", "a b.db"),
+        ] {
+            let Ok(Database::Sqlite { path: read, .. }) = sqlite(url, ApiMode::ReadOnly) else {
+                panic!("{url}")
+            };
+            assert_eq!(read, PathBuf::from(path));
+        }
+    }
+
+    #[test]
+    fn debug_shows_no_token() {
+        assert!(!format!("{:?}", read(&[("AUTH_TOKEN", "hunter2")]).unwrap()).contains("hunter2"));
+    }
+}

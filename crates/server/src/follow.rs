@@ -1,0 +1,191 @@
+//! Following the store: reads what was committed since, applies it, and confirms that what is
+//! served is the head. Nothing here answers a request.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use flux_resourceset_merge::Fleet;
+use flux_resourceset_model::Rules;
+use flux_resourceset_model::change::{Entry, READER_VERSION};
+use flux_resourceset_store::{Changes, Error, ErrorKind, Position, Store};
+use tokio::time::{sleep, timeout};
+
+use crate::view::{Head, Moment, Mute, View};
+
+/// How many entries are asked for at once.
+const PAGE: usize = 256;
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// Between two confirmations, however generous MAX_STALENESS is.
+const LONGEST_WAIT: Duration = Duration::from_secs(15);
+/// A store that takes longer than this to answer counts as away.
+const LONGEST_ANSWER: Duration = Duration::from_secs(30);
+
+/// Why the head could not be reached.
+#[derive(Debug)]
+pub(crate) enum Behind {
+    /// Try again.
+    Away(Error),
+    /// Never again in this process.
+    Mute(Mute),
+}
+
+impl From<Error> for Behind {
+    fn from(error: Error) -> Self {
+        let code = match error.kind {
+            ErrorKind::Unavailable | ErrorKind::Unknown | ErrorKind::NotFound | ErrorKind::Invalid => {
+                return Behind::Away(error);
+            }
+            ErrorKind::Corrupt => "store_corrupt",
+            ErrorKind::TooNew => "store_too_new",
+        };
+        Behind::Mute(Mute { code, sentence: sentence(&error.message), at_once: false })
+    }
+}
+
+fn sentence(message: &str) -> String {
+    format!("This server stopped following its store: {}.", message.trim_end_matches('.'))
+}
+
+/// Loads the head of `store` as a whole.
+pub(crate) async fn load(store: Arc<dyn Store>, rules: Rules) -> Result<Head, Behind> {
+    let confirmed = Moment::now();
+    let snapshot = answered(store.load(None)).await?;
+    let documents = snapshot.documents.into_iter().map(|stored| (stored.key, stored.revision, stored.body));
+    let fleet = Fleet::load(rules, snapshot.position.revision, documents)
+        .map_err(|error| Behind::Mute(unreadable(snapshot.position.revision, error)))?;
+    Ok(Head { fleet, position: snapshot.position, store, confirmed })
+}
+
+/// Brings `view` to the head of its store. It is swapped once, at the end: what lies between was the
+/// head at no time that we could confirm.
+pub(crate) async fn catch_up(view: &View) -> Result<(), Behind> {
+    let Some(mut head) = view.now().head().cloned() else { return Ok(()) };
+    let known = head.position;
+    loop {
+        let asked = Moment::now();
+        match answered(head.store.changes_since(head.position, PAGE)).await? {
+            Changes::Entries(entries) => {
+                let last = entries.len() < PAGE;
+                for entry in entries {
+                    head = applied(&head, &entry)?;
+                }
+                if last {
+                    head.confirmed = asked;
+                    break;
+                }
+            }
+            Changes::Diverged(theirs) => return Err(Behind::Mute(diverged(head.position, theirs))),
+        }
+    }
+    if head.position == known {
+        view.confirm(known, head.confirmed);
+    } else {
+        view.advance(&head);
+    }
+    Ok(())
+}
+
+/// `head` with `entry` applied; not confirmed any later than `head` was.
+pub(crate) fn applied(head: &Head, entry: &Entry) -> Result<Head, Behind> {
+    let revision = entry.revision;
+    if entry.change_set.min_reader > READER_VERSION {
+        let why = format!(
+            "revision {revision} needs a release that reads version {}; this one reads {READER_VERSION}",
+            entry.change_set.min_reader
+        );
+        return Err(Behind::Mute(Mute { code: "store_too_new", sentence: sentence(&why), at_once: false }));
+    }
+    let fleet = head.fleet.apply(revision, &entry.change_set.documents);
+    let fleet = fleet.map_err(|error| Behind::Mute(unreadable(revision, error)))?;
+    Ok(Head { fleet, position: Position { revision, entry: entry.change_set.entry }, ..head.clone() })
+}
+
+fn unreadable(revision: u64, why: impl std::fmt::Display) -> Mute {
+    let why = format!("revision {revision} holds what this release cannot serve: {why}");
+    Mute { code: "store_unreadable", sentence: sentence(&why), at_once: false }
+}
+
+fn diverged(ours: Position, theirs: Position) -> Mute {
+    let why = format!(
+        "its history is not the one seen before (revision {} here, {} there; a restored backup looks like this); \
+         restart this server to accept what the store holds now",
+        ours.revision, theirs.revision
+    );
+    Mute { code: "store_diverged", sentence: sentence(&why), at_once: true }
+}
+
+async fn answered<T>(question: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    let late = || Error::new(ErrorKind::Unavailable, "the store did not answer in time");
+    timeout(LONGEST_ANSWER, question).await.unwrap_or_else(|_| Err(late()))
+}
+
+/// Pauses between attempts, ever longer.
+#[derive(Debug)]
+pub(crate) struct Pauses(Duration);
+
+impl Pauses {
+    pub(crate) fn new() -> Self {
+        Pauses(FIRST_PAUSE)
+    }
+
+    pub(crate) async fn pause(&mut self, longest: Duration) {
+        sleep(self.0.min(longest)).await;
+        self.0 = (self.0 * 2).min(LONGEST_PAUSE);
+    }
+}
+
+/// Keeps `view` at the head until it is mute. A question is asked at least four times within
+/// `max_staleness`, so that one lost answer costs no poll.
+pub(crate) async fn follow(view: &View, max_staleness: Duration) {
+    let longest = (max_staleness / 4).min(LONGEST_WAIT);
+    let mut pauses = Pauses::new();
+    loop {
+        match catch_up(view).await {
+            Ok(()) => {
+                pauses = Pauses::new();
+                wait_for_change(view, longest).await;
+            }
+            Err(Behind::Away(error)) => {
+                note_trouble(view, &error);
+                pauses.pause(longest).await;
+            }
+            Err(Behind::Mute(mute)) => {
+                tracing::error!(code = mute.code, "{}", mute.sentence);
+                view.mute(&mute);
+            }
+        }
+        if view.now().mute().is_some() {
+            return;
+        }
+    }
+}
+
+/// Logs what keeps the store away, once for each new reason.
+pub(crate) fn note_trouble(view: &View, error: &Error) {
+    let sentence = describe(error);
+    if view.trouble(&sentence) {
+        tracing::warn!("the store cannot be read, trying again: {sentence}");
+    }
+}
+
+/// The error and everything behind it.
+pub(crate) fn describe(error: &Error) -> String {
+    let mut text = error.message.clone();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}
+
+async fn wait_for_change(view: &View, longest: Duration) {
+    let (store, revision) = match view.now().head() {
+        Some(head) => (head.store.clone(), head.position.revision),
+        None => return sleep(longest).await,
+    };
+    // Elapsed or woken: both mean to ask again.
+    let _ = timeout(longest, store.wait(revision)).await;
+}

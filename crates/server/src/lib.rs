@@ -1,0 +1,115 @@
+//! The server of flux-resourceset: hyper, routes, access, and the current Fleet, which follows the store.
+//! What is served is decided in `flux-resourceset-merge`, what is kept in `flux-resourceset-store`.
+
+mod answer;
+mod auth;
+mod body;
+mod catch;
+pub mod config;
+mod connection;
+mod documents;
+mod error;
+mod follow;
+mod json;
+pub mod logging;
+mod metrics;
+pub mod openapi;
+mod percent;
+mod precondition;
+mod query;
+mod request_id;
+mod routes;
+mod seed;
+mod service;
+mod start;
+mod view;
+mod write;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::net::TcpListener;
+use tokio::time::Instant;
+
+use crate::auth::Tokens;
+use crate::config::Config;
+use crate::connection::Connections;
+use crate::metrics::Metrics;
+use crate::routes::Routes;
+use crate::service::Service;
+use crate::view::View;
+use crate::write::Writer;
+
+pub use seed::SeedError;
+pub use start::{Source, StartError};
+
+/// Serves on `listener` until `shutdown` is ready, then drains.
+///
+/// Requests are answered from the start; polls get 503 until the store that `source` names is read.
+///
+/// # Errors
+/// Where a person must act before this can run. Nothing is served any more then.
+pub async fn run(
+    listener: TcpListener,
+    source: Source,
+    config: Config,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), StartError> {
+    let view = Arc::new(View::default());
+    let service = Arc::new(service(config.clone(), Arc::clone(&view))?);
+    let mut connections = Connections::new(Arc::clone(&service));
+    let ended = tokio::select! {
+        () = shutdown => Ok(()),
+        () = connections.accept(&listener) => Ok(()),
+        Err(error) = followed(&config, &source, &view) => Err(error),
+    };
+    // From here on a new connection is refused by the kernel instead of being left unanswered.
+    drop(listener);
+    let deadline = Instant::now() + config.limits.drain_timeout;
+    tracing::info!("draining");
+    connections.drain(config.limits.drain_timeout).await;
+    if tokio::time::timeout_at(deadline, service.writer.idle()).await.is_err() {
+        tracing::error!("a write is still under way at the end of DRAIN_TIMEOUT; its outcome is the store's");
+    }
+    ended
+}
+
+/// Never returns but with an error.
+async fn followed(config: &Config, source: &Source, view: &View) -> Result<(), StartError> {
+    start::start(config, source, view).await?;
+    follow::follow(view, config.max_staleness).await;
+    // Mute: what is known is served as long as it may be, and /ready says why that ends.
+    std::future::pending().await
+}
+
+fn service(config: Config, view: Arc<View>) -> Result<Service, StartError> {
+    if config.reader_may_write() {
+        tracing::warn!(
+            "CRUD_AUTH_TOKEN is not set or equals AUTH_TOKEN: whoever may read, every cluster among them, MAY WRITE EVERYTHING"
+        );
+    }
+    let routes =
+        Routes::new().map_err(|error| StartError::OpenApi(format!("the route table is wrong: {error}")))?;
+    Ok(Service {
+        openapi: openapi_document(&config)?,
+        routes,
+        tokens: Tokens::of(&config),
+        writer: Arc::new(Writer::new(Arc::clone(&view))),
+        view,
+        metrics: Metrics::new(),
+        config,
+    })
+}
+
+fn openapi_document(config: &Config) -> Result<Bytes, StartError> {
+    let Some(path) = &config.openapi_file else {
+        let made = openapi::yaml()
+            .map_err(|error| StartError::OpenApi(format!("the OpenAPI document cannot be made: {error}")))?;
+        return Ok(made.into());
+    };
+    let read = std::fs::read(path);
+    let read = read.map_err(|error| {
+        StartError::OpenApi(format!("OPENAPI_FILE {} cannot be read: {error}", path.display()))
+    })?;
+    Ok(read.into())
+}

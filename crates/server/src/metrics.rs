@@ -1,0 +1,157 @@
+//! What Prometheus is told. Labels are routes, methods and statuses: their number is bounded, and
+//! they name no cluster, since /metrics is public.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use http::{Method, StatusCode};
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+
+use crate::view::{Moment, State};
+
+pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+const BUCKETS: [f64; 10] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 2.5, 10.0];
+const NEVER: u64 = u64::MAX;
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Request {
+    method: &'static str,
+    route: String,
+    status: u16,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Timed {
+    route: String,
+}
+
+/// A float gauge; the default one counts.
+type FloatGauge = Gauge<f64, AtomicU64>;
+
+pub(crate) struct Metrics {
+    registry: Registry,
+    requests: Family<Request, Counter>,
+    latency: Family<Timed, Histogram, fn() -> Histogram>,
+    revision: Gauge,
+    clusters: Gauge,
+    servable: Gauge,
+    since_poll: FloatGauge,
+    since_confirmed: FloatGauge,
+    started: Instant,
+    /// Milliseconds after `started` of the last poll that was answered, or [`NEVER`].
+    last_poll: AtomicU64,
+}
+
+impl Metrics {
+    pub(crate) fn new() -> Self {
+        let latency = Family::new_with_constructor((|| Histogram::new(BUCKETS)) as fn() -> Histogram);
+        let mut metrics = Metrics {
+            registry: Registry::with_prefix("flux_resourceset"),
+            requests: Family::default(),
+            latency,
+            revision: Gauge::default(),
+            clusters: Gauge::default(),
+            servable: Gauge::default(),
+            since_poll: FloatGauge::default(),
+            since_confirmed: FloatGauge::default(),
+            started: Instant::now(),
+            last_poll: AtomicU64::new(NEVER),
+        };
+        metrics.register();
+        metrics
+    }
+
+    fn register(&mut self) {
+        let registry = &mut self.registry;
+        registry.register("http_requests", "Requests by route and status", self.requests.clone());
+        registry.register("http_request_duration_seconds", "Time to answer, by route", self.latency.clone());
+        registry.register("fleet_revision", "Revision of the fleet that is served", self.revision.clone());
+        registry.register("fleet_clusters", "Clusters of the fleet that is served", self.clusters.clone());
+        registry.register(
+            "polls_served",
+            "1 while polls are answered, 0 while they get 503",
+            self.servable.clone(),
+        );
+        let help = "Seconds since a poll was answered with 200; NaN before the first";
+        registry.register("last_poll_age_seconds", help, self.since_poll.clone());
+        let help = "Seconds since the fleet was last confirmed to be the store's head; NaN before the first";
+        registry.register("confirmed_age_seconds", help, self.since_confirmed.clone());
+    }
+
+    pub(crate) fn answered(&self, method: &Method, route: &str, status: StatusCode, took: Duration) {
+        let route = route.to_owned();
+        self.latency.get_or_create(&Timed { route: route.clone() }).observe(took.as_secs_f64());
+        let request = Request { method: known_method(method), route, status: status.as_u16() };
+        self.requests.get_or_create(&request).inc();
+    }
+
+    pub(crate) fn polled(&self) {
+        let elapsed = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(NEVER - 1);
+        self.last_poll.store(elapsed, Ordering::Relaxed);
+    }
+
+    /// Everything as text, the gauges as of now.
+    pub(crate) fn encode(&self, state: &State, max_staleness: Duration) -> Result<String, std::fmt::Error> {
+        let now = Moment::now();
+        let head = state.head();
+        let number = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+        self.revision.set(number(head.map_or(0, |head| head.position.revision)));
+        self.clusters.set(number(head.map_or(0, |head| head.fleet.len("clusters") as u64)));
+        self.servable.set(i64::from(state.servable(now, max_staleness).is_ok()));
+        self.since_confirmed.set(head.map_or(f64::NAN, |head| now.since(head.confirmed).as_secs_f64()));
+        self.since_poll.set(self.last_poll_age());
+        let mut text = String::new();
+        encode(&mut text, &self.registry)?;
+        Ok(text)
+    }
+
+    fn last_poll_age(&self) -> f64 {
+        match self.last_poll.load(Ordering::Relaxed) {
+            NEVER => f64::NAN,
+            at => self.started.elapsed().saturating_sub(Duration::from_millis(at)).as_secs_f64(),
+        }
+    }
+}
+
+/// A method that nobody knows could be any text, and each text would be a series of its own.
+fn known_method(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        _ => "other",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_for_prometheus() {
+        let metrics = Metrics::new();
+        metrics.answered(&Method::GET, "/clusters/{id}", StatusCode::OK, Duration::from_millis(3));
+        let hostile = Method::from_bytes(b"BREW").unwrap();
+        metrics.answered(&hostile, "(none)", StatusCode::NOT_FOUND, Duration::ZERO);
+        let text = metrics.encode(&State::default(), Duration::from_secs(60)).unwrap();
+        for line in [
+            "flux_resourceset_http_requests_total{method=\"GET\",route=\"/clusters/{id}\",status=\"200\"} 1",
+            "flux_resourceset_http_requests_total{method=\"other\",route=\"(none)\",status=\"404\"} 1",
+            "flux_resourceset_http_request_duration_seconds_bucket{le=\"0.005\",route=\"/clusters/{id}\"} 1",
+            "flux_resourceset_polls_served 0",
+            "flux_resourceset_last_poll_age_seconds NaN",
+        ] {
+            assert!(text.contains(line), "{line}\n{text}");
+        }
+    }
+}

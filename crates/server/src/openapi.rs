@@ -1,0 +1,243 @@
+//! The OpenAPI 3.0.3 document, made from the route table and the types' JSON Schemas.
+
+mod schema;
+
+use http::Method;
+use serde_json::{Map, Value, json};
+
+use crate::auth::Access;
+use crate::error::Status;
+use crate::routes::{Action, Route, Routes};
+
+/// The document as YAML.
+///
+/// # Errors
+/// A sentence, where the routes contradict each other or YAML cannot say them: a mistake in this crate.
+pub fn yaml() -> Result<String, String> {
+    let routes = Routes::new().map_err(|error| error.to_string())?;
+    serde_saphyr::to_string(&document(&routes)).map_err(|error| error.to_string())
+}
+
+fn document(routes: &Routes) -> Value {
+    let mut paths: Map<String, Value> = Map::new();
+    for route in routes.table() {
+        let path = paths.entry(route.pattern.clone()).or_insert_with(|| json!({}));
+        path[route.method.as_str().to_lowercase()] = operation(route);
+    }
+    json!({
+        "openapi": "3.0.3",
+        "info": {
+            "title": "flux-resourceset",
+            "version": env!("CARGO_PKG_VERSION"),
+            "license": {"name": "Apache-2.0"},
+            "description": "The single source of truth for a fleet of Flux clusters: documents in, ExternalService inputs out."
+        },
+        "paths": paths,
+        "components": {
+            "securitySchemes": {
+                "read": {"type": "http", "scheme": "bearer", "description": "AUTH_TOKEN; CRUD_AUTH_TOKEN does too."},
+                "write": {"type": "http", "scheme": "bearer", "description": "CRUD_AUTH_TOKEN."}
+            },
+            "schemas": schema::components()
+        }
+    })
+}
+
+fn operation(route: &Route) -> Value {
+    let mut operation = json!({
+        "operationId": operation_id(route),
+        "summary": route.summary,
+        "tags": [route.kind.map_or(if route.access == Access::Public { "service" } else { "flux" }, |kind| kind.plural())],
+        "parameters": parameters(route),
+        "responses": responses(route),
+        "security": match route.access {
+            Access::Public => json!([]),
+            Access::Read => json!([{"read": []}]),
+            Access::Write => json!([{"write": []}]),
+        },
+    });
+    if route.crud {
+        operation["description"] = "With API_MODE=crud only.".into();
+    }
+    if let Some(body) = request_body(route) {
+        operation["requestBody"] = body;
+    }
+    operation
+}
+
+fn operation_id(route: &Route) -> String {
+    let (verb, plural) = match route.action {
+        Action::Health => return "health".into(),
+        Action::Ready => return "ready".into(),
+        Action::OpenApi => return "openapi".into(),
+        Action::Metrics => return "metrics".into(),
+        Action::FleetList => return "flux_list_clusters".into(),
+        Action::Poll => return "flux_poll".into(),
+        Action::List => ("list", true),
+        Action::Create => ("create", false),
+        Action::Read => ("get", false),
+        Action::Replace => ("update", false),
+        Action::Patch => ("patch", false),
+        Action::Delete => ("delete", false),
+    };
+    let kind = route.kind.map_or("", |kind| if plural { kind.plural() } else { kind.name() });
+    format!("{verb}_{kind}")
+}
+
+fn parameters(route: &Route) -> Vec<Value> {
+    let in_path = route.pattern.split('/').filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'));
+    let in_path = in_path
+        .map(|name| json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}}));
+    let in_query = route.query.iter().map(|parameter| {
+        json!({
+            "name": parameter.name, "in": "query", "required": false,
+            "description": parameter.description, "schema": {"type": parameter.schema},
+        })
+    });
+    let conditions: &[&str] = match route.action {
+        Action::Read | Action::Replace | Action::Patch | Action::Delete => &["If-Match", "If-None-Match"],
+        Action::Create => &["If-None-Match"],
+        _ => &[],
+    };
+    let headers = conditions.iter().map(|name| {
+        json!({
+            "name": name, "in": "header", "required": false, "schema": {"type": "string"},
+            "description": "Entity tags, as in the ETag of an answer, or `*`.",
+        })
+    });
+    in_path.chain(in_query).chain(headers).collect()
+}
+
+fn request_body(route: &Route) -> Option<Value> {
+    let title = schema::title(route.kind?);
+    let content = match route.action {
+        Action::Create => json!({"application/json": {"schema": reference(&format!("New{title}"))}}),
+        Action::Replace => json!({"application/json": {"schema": reference(&format!("{title}Fields"))}}),
+        Action::Patch => {
+            let fields = json!({"schema": reference(&format!("{title}Fields"))});
+            json!({"application/merge-patch+json": fields.clone(), "application/json": fields})
+        }
+        _ => return None,
+    };
+    Some(json!({"required": true, "content": content}))
+}
+
+fn responses(route: &Route) -> Value {
+    let mut responses = Map::new();
+    let (status, success) = success(route);
+    responses.insert(status.into(), success);
+    if route.action == Action::Read {
+        responses.insert("304".into(), json!({"description": "The client has it already (If-None-Match)."}));
+    }
+    let mut errors = route.errors.to_vec();
+    if route.access != Access::Public {
+        errors.extend([Status::Unauthorized, Status::InternalServerError]);
+    }
+    if route.access == Access::Write {
+        errors.push(Status::Forbidden);
+    }
+    errors.sort();
+    for error in errors {
+        let status = http::StatusCode::from(error);
+        let description = status.canonical_reason().unwrap_or_default();
+        let content = json!({"application/json": {"schema": reference("Error")}});
+        responses.insert(status.as_str().into(), json!({"description": description, "content": content}));
+    }
+    responses.into()
+}
+
+fn success(route: &Route) -> (&'static str, Value) {
+    let json_of = |schema: Value| json!({"application/json": {"schema": schema}});
+    let document = || reference(&route.kind.map(schema::title).unwrap_or_default());
+    let (description, content) = match route.action {
+        Action::Health => ("It lives.", json_of(reference("Health"))),
+        Action::Ready => ("Polls are answered.", json_of(reference("Ready"))),
+        Action::OpenApi => ("This document.", json!({"application/yaml": {"schema": {"type": "string"}}})),
+        Action::Metrics => {
+            ("OpenMetrics text.", json!({"application/openmetrics-text": {"schema": {"type": "string"}}}))
+        }
+        Action::FleetList | Action::Poll => ("The inputs.", json_of(reference("Inputs"))),
+        Action::List => ("The documents.", json_of(json!({"type": "array", "items": document()}))),
+        Action::Create => ("Created.", json_of(document())),
+        Action::Read => ("The document.", json_of(document())),
+        Action::Replace | Action::Patch => ("The document as it is now.", json_of(document())),
+        Action::Delete => ("The document as it was last.", json_of(document())),
+    };
+    let mut success = json!({"description": description, "content": content});
+    if let Some(headers) = headers(route) {
+        success["headers"] = headers;
+    }
+    (if route.method == Method::POST { "201" } else { "200" }, success)
+}
+
+fn headers(route: &Route) -> Option<Value> {
+    let text = |description: &str| json!({"description": description, "schema": {"type": "string"}});
+    let etag = || text("The document's entity tag: the revision that wrote it.");
+    match route.action {
+        Action::List => {
+            let total = "How many documents match, whatever limit and offset say.";
+            Some(json!({"X-Total-Count": {"description": total, "schema": {"type": "integer"}}}))
+        }
+        Action::Create => Some(json!({"ETag": etag(), "Location": text("The document's path.")})),
+        Action::Read | Action::Replace | Action::Patch => Some(json!({"ETag": etag()})),
+        _ => None,
+    }
+}
+
+fn reference(schema: &str) -> Value {
+    json!({"$ref": format!("#/components/schemas/{schema}")})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Where the committed document lies, seen from this crate.
+    const COMMITTED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../openapi/openapi.yaml");
+
+    #[test]
+    fn the_committed_document_is_current() {
+        let now = yaml().unwrap();
+        if std::env::var_os("UPDATE_OPENAPI").is_some() {
+            std::fs::write(COMMITTED, &now).unwrap();
+        }
+        let committed = std::fs::read_to_string(COMMITTED).unwrap_or_default();
+        assert!(committed == now, "openapi/openapi.yaml is out of date: run the tests with UPDATE_OPENAPI=1");
+    }
+
+    #[test]
+    fn yaml_says_what_json_said() {
+        let document = document(&Routes::new().unwrap());
+        let read: Value = serde_saphyr::from_str(&yaml().unwrap()).unwrap();
+        assert_eq!(read, document);
+    }
+
+    #[test]
+    fn every_reference_leads_somewhere_and_every_operation_has_its_own_id() {
+        let document = document(&Routes::new().unwrap());
+        let mut references = Vec::new();
+        let mut ids = Vec::new();
+        walk(&document, &mut |object| {
+            references.extend(object.get("$ref").and_then(Value::as_str).map(str::to_owned));
+            ids.extend(object.get("operationId").and_then(Value::as_str).map(str::to_owned));
+        });
+        for reference in references {
+            assert!(document.pointer(&reference[1..]).is_some(), "{reference}");
+        }
+        let count = ids.len();
+        ids.sort();
+        ids.dedup();
+        assert_eq!(ids.len(), count);
+    }
+
+    fn walk(value: &Value, see: &mut impl FnMut(&Map<String, Value>)) {
+        match value {
+            Value::Object(object) => {
+                see(object);
+                object.values().for_each(|value| walk(value, see));
+            }
+            Value::Array(items) => items.iter().for_each(|value| walk(value, see)),
+            _ => {}
+        }
+    }
+}

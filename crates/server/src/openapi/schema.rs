@@ -1,0 +1,241 @@
+//! JSON Schema (2020-12) said in the words of OpenAPI 3.0.3. What those words cannot say is left out:
+//! the document may allow more than the server does, never less.
+
+use flux_resourceset_model::{ResourceType, TOMBSTONES, built_in};
+use serde_json::{Map, Value, json};
+
+/// Keywords that mean the same in both, with plain values.
+const KEPT: [&str; 15] = [
+    "title",
+    "description",
+    "format",
+    "pattern",
+    "enum",
+    "default",
+    "minLength",
+    "maxLength",
+    "minimum",
+    "maximum",
+    "minItems",
+    "maxItems",
+    "uniqueItems",
+    "minProperties",
+    "maxProperties",
+];
+
+/// The schemas of all types and of what is no document.
+pub(super) fn components() -> Map<String, Value> {
+    let mut schemas = Map::new();
+    for kind in built_in() {
+        let title = title(kind);
+        let mut document = convert(kind.schema());
+        document["description"] = kind.description().into();
+        if kind.plural() != TOMBSTONES {
+            schemas.insert(format!("New{title}"), new(kind, &document));
+            schemas.insert(format!("{title}Fields"), fields(&document));
+        }
+        schemas.insert(title, document);
+    }
+    schemas.extend(others());
+    schemas
+}
+
+/// The type's name as schemas are named: `PlatformComponent`.
+pub(super) fn title(kind: &ResourceType) -> String {
+    let words = kind.name().split('_');
+    words.map(|word| word[..1].to_uppercase() + &word[1..]).collect()
+}
+
+/// What a create may carry: the `id` may be called `_id` or follow from the name, and null means absent.
+fn new(kind: &ResourceType, document: &Value) -> Value {
+    let mut new = nullable_properties(document);
+    let required = kind.schema().get("required").and_then(Value::as_array).cloned().unwrap_or_default();
+    let required: Vec<_> = required.into_iter().filter(|field| field != "id").collect();
+    if !required.is_empty() {
+        new["required"] = required.into();
+    }
+    new
+}
+
+/// What an update or a merge patch may carry: any of the fields.
+fn fields(document: &Value) -> Value {
+    nullable_properties(document)
+}
+
+fn nullable_properties(schema: &Value) -> Value {
+    let mut schema = schema.clone();
+    if let Value::Object(object) = &mut schema {
+        object.remove("required");
+        for keyword in ["properties", "additionalProperties", "items"] {
+            let Some(below) = object.get_mut(keyword) else { continue };
+            if keyword == "properties" {
+                below.as_object_mut().into_iter().flat_map(Map::values_mut).for_each(make_nullable);
+            } else {
+                make_nullable(below);
+            }
+        }
+    }
+    schema
+}
+
+fn make_nullable(schema: &mut Value) {
+    let mut changed = nullable_properties(schema);
+    if let Value::Object(object) = &mut changed
+        && object.contains_key("type")
+    {
+        object.insert("nullable".into(), true.into());
+        if let Some(Value::Array(options)) = object.get_mut("enum")
+            && !options.contains(&Value::Null)
+        {
+            options.push(Value::Null);
+        }
+    }
+    *schema = changed;
+}
+
+fn convert(schema: &Value) -> Value {
+    let Value::Object(schema) = schema else { return json!({}) };
+    let mut converted = Map::new();
+    for (keyword, value) in schema {
+        match keyword.as_str() {
+            "type" => add_type(&mut converted, value),
+            "const" => drop(converted.insert("enum".into(), json!([value]))),
+            "properties" => drop(converted.insert(keyword.clone(), each(value))),
+            "items" => drop(converted.insert(keyword.clone(), convert(value))),
+            // `false` would be stricter than the server, which keeps unknown fields of a newer release.
+            "additionalProperties" if value.is_object() => {
+                drop(converted.insert(keyword.clone(), convert(value)))
+            }
+            "allOf" | "anyOf" | "oneOf" => drop(converted.insert(keyword.clone(), all(value))),
+            "required" => drop(converted.insert(keyword.clone(), value.clone())),
+            kept if KEPT.contains(&kept) => drop(converted.insert(keyword.clone(), value.clone())),
+            "x-rule" => drop(converted.entry("description").or_insert_with(|| value.clone())),
+            _ => {}
+        }
+    }
+    // An array needs its items said.
+    if converted.get("type").is_some_and(|kind| kind == "array") {
+        converted.entry("items").or_insert_with(|| json!({}));
+    }
+    converted.into()
+}
+
+fn add_type(converted: &mut Map<String, Value>, declared: &Value) {
+    let Some(names) = declared.as_array() else {
+        converted.insert("type".into(), declared.clone());
+        return;
+    };
+    let others: Vec<_> = names.iter().filter(|name| *name != "null").collect();
+    // More than one type besides null cannot be said, and no `type` at all allows them all.
+    if let [one] = others[..] {
+        converted.insert("type".into(), one.clone());
+        if others.len() < names.len() {
+            converted.insert("nullable".into(), true.into());
+        }
+    }
+}
+
+fn each(properties: &Value) -> Value {
+    let properties = properties.as_object().into_iter().flatten();
+    properties.map(|(name, schema)| (name.clone(), convert(schema))).collect::<Map<_, _>>().into()
+}
+
+fn all(schemas: &Value) -> Value {
+    schemas.as_array().into_iter().flatten().map(convert).collect()
+}
+
+fn others() -> [(String, Value); 4] {
+    let text = || json!({"type": "string"});
+    let violation = json!({
+        "type": "object",
+        "required": ["pointer", "code", "message"],
+        "properties": {
+            "document": {"type": "string", "description": "The document it is in, where that is not the one being written."},
+            "pointer": {"type": "string", "description": "JSON pointer (RFC 6901) to the place."},
+            "code": text(), "message": text()
+        }
+    });
+    [
+        (
+            "Error".into(),
+            json!({
+                "type": "object",
+                "required": ["error", "message", "request_id"],
+                "properties": {
+                    "error": {"type": "string", "description": "A stable code."},
+                    "message": {"type": "string", "description": "One sentence for people."},
+                    "violations": {"type": "array", "items": violation},
+                    "request_id": text()
+                }
+            }),
+        ),
+        (
+            "Health".into(),
+            json!({"type": "object", "required": ["status"], "properties": {"status": text()}}),
+        ),
+        (
+            "Ready".into(),
+            json!({
+                "type": "object",
+                "required": ["status", "revision"],
+                "properties": {"status": text(), "revision": {"type": "integer", "description": "The fleet's revision."}}
+            }),
+        ),
+        (
+            "Inputs".into(),
+            json!({
+                "type": "object",
+                "required": ["inputs"],
+                "properties": {"inputs": {"type": "array", "items": {
+                    "type": "object", "required": ["id"], "properties": {"id": text()}, "additionalProperties": true
+                }}}
+            }),
+        ),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_openapi_cannot_say_is_said_otherwise_or_left_out() {
+        let schema = json!({
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            "type": "object",
+            "additionalProperties": false,
+            "propertyNames": {"pattern": "x"},
+            "properties": {
+                "a": {"type": ["string", "null"]},
+                "b": {"const": 1},
+                "c": {"type": ["string", "integer"]},
+                "d": false,
+                "e": {"type": "array"},
+            },
+            "if": {}, "then": {},
+        });
+        assert_eq!(
+            convert(&schema),
+            json!({"type": "object", "properties": {
+                "a": {"type": "string", "nullable": true},
+                "b": {"enum": [1]},
+                "c": {},
+                "d": {},
+                "e": {"type": "array", "items": {}},
+            }})
+        );
+    }
+
+    #[test]
+    fn a_change_may_carry_null_at_every_depth() {
+        let document = json!({"type": "object", "required": ["a"], "properties": {
+            "a": {"type": "object", "required": ["b"], "properties": {"b": {"type": "string", "enum": ["x"]}}},
+        }});
+        assert_eq!(
+            fields(&document),
+            json!({"type": "object", "properties": {
+                "a": {"type": "object", "nullable": true, "properties": {"b": {"type": "string", "nullable": true, "enum": ["x", null]}}},
+            }})
+        );
+    }
+}

@@ -1,0 +1,374 @@
+//! The one table of routes. The router, the OpenAPI document and the `Allow` of a 405 are all made
+//! from it, so that none of them can say what the others do not.
+
+use flux_resourceset_model::{ResourceType, built_in};
+use http::Method;
+use matchit::Router;
+use serde_json::Value;
+
+use crate::auth::Access;
+use crate::error::Status;
+
+/// What a route does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Action {
+    Health,
+    Ready,
+    OpenApi,
+    Metrics,
+    FleetList,
+    Poll,
+    List,
+    Create,
+    Read,
+    Replace,
+    Patch,
+    Delete,
+}
+
+/// A query parameter that a route takes.
+#[derive(Debug, Clone)]
+pub(crate) struct Parameter {
+    pub(crate) name: String,
+    /// Its JSON Schema type.
+    pub(crate) schema: &'static str,
+    pub(crate) description: String,
+}
+
+/// One method on one path.
+#[derive(Debug)]
+pub(crate) struct Route {
+    pub(crate) method: Method,
+    pub(crate) pattern: String,
+    pub(crate) access: Access,
+    /// Whether it is there in crud mode only.
+    pub(crate) crud: bool,
+    pub(crate) action: Action,
+    /// The type of the documents that it is about.
+    pub(crate) kind: Option<&'static ResourceType>,
+    pub(crate) summary: String,
+    pub(crate) query: Vec<Parameter>,
+    /// The errors that are this route's own, beside those of its access.
+    pub(crate) errors: &'static [Status],
+}
+
+/// Where a request goes.
+pub(crate) enum Found<'a> {
+    Route(&'a Route, Vec<String>),
+    /// The path is known, the method is not: what may be sent instead, and any route of that path.
+    OtherMethods(&'a Route, String),
+    Nothing,
+}
+
+/// The table and its index by path.
+pub(crate) struct Routes {
+    table: Vec<Route>,
+    by_path: Router<Vec<usize>>,
+}
+
+impl Routes {
+    /// # Errors
+    /// Where two patterns of the table contradict each other: a mistake in this file.
+    pub(crate) fn new() -> Result<Self, matchit::InsertError> {
+        let table = table();
+        let mut by_path = Router::new();
+        for route in &table {
+            let same_path = |(_, other): &(usize, &Route)| other.pattern == route.pattern;
+            let all: Vec<usize> = table.iter().enumerate().filter(same_path).map(|(at, _)| at).collect();
+            let first = all.first().is_some_and(|first| std::ptr::eq(&raw const table[*first], route));
+            if first {
+                by_path.insert(route.pattern.clone(), all)?;
+            }
+        }
+        Ok(Routes { table, by_path })
+    }
+
+    pub(crate) fn table(&self) -> &[Route] {
+        &self.table
+    }
+
+    /// The parameters of the path are given as they were sent, still encoded.
+    pub(crate) fn find(&self, method: &Method, path: &str) -> Found<'_> {
+        let Ok(matched) = self.by_path.at(path) else { return Found::Nothing };
+        let routes = || matched.value.iter().map(|at| &self.table[*at]);
+        // hyper leaves the body out of the answer to a HEAD.
+        let method = if method == Method::HEAD { &Method::GET } else { method };
+        if let Some(route) = routes().find(|route| route.method == *method) {
+            return Found::Route(route, matched.params.iter().map(|(_, value)| value.to_owned()).collect());
+        }
+        match routes().next() {
+            Some(any) => Found::OtherMethods(any, allow(routes().map(|route| &route.method))),
+            None => Found::Nothing,
+        }
+    }
+}
+
+fn allow<'a>(methods: impl Iterator<Item = &'a Method>) -> String {
+    let mut names = Vec::new();
+    for method in methods {
+        names.push(method.as_str());
+        if method == Method::GET {
+            names.push("HEAD");
+        }
+    }
+    names.join(", ")
+}
+
+/// Whether documents of `kind` are written by people, at the root; else they are only looked at and purged.
+fn is_written(kind: &ResourceType) -> bool {
+    kind.plural() != flux_resourceset_model::TOMBSTONES
+}
+
+/// The path of the documents of `kind`.
+pub(crate) fn path_of(kind: &ResourceType) -> String {
+    if is_written(kind) { format!("/{}", kind.plural()) } else { format!("/api/v2/{}", kind.plural()) }
+}
+
+fn table() -> Vec<Route> {
+    let mut table = service_routes();
+    table.extend(flux_routes());
+    table.extend(built_in().iter().flat_map(document_routes));
+    table
+}
+
+fn service_routes() -> Vec<Route> {
+    let public = |pattern: &str, action, summary: &str, errors| Route {
+        method: Method::GET,
+        pattern: pattern.into(),
+        access: Access::Public,
+        crud: false,
+        action,
+        kind: None,
+        summary: summary.into(),
+        query: Vec::new(),
+        errors,
+    };
+    vec![
+        public("/health", Action::Health, "Whether the process lives.", &[]),
+        public("/ready", Action::Ready, "Whether polls are answered.", &[Status::ServiceUnavailable]),
+        public("/openapi.yaml", Action::OpenApi, "This document.", &[]),
+        public("/metrics", Action::Metrics, "Metrics for Prometheus; they name no cluster.", &[]),
+    ]
+}
+
+fn flux_routes() -> Vec<Route> {
+    let poll = |pattern: &str, action, summary: &str, query, errors| Route {
+        method: Method::GET,
+        pattern: pattern.into(),
+        access: Access::Read,
+        crud: false,
+        action,
+        kind: None,
+        summary: summary.into(),
+        query,
+        errors,
+    };
+    let filters = vec![
+        parameter("environment", "string", "Only clusters of this environment."),
+        parameter(
+            "shard",
+            "string",
+            "`k/n`: only the k-th of n parts of the fleet, by a stable hash of the id.",
+        ),
+    ];
+    const LIST_ERRORS: &[Status] =
+        &[Status::BadRequest, Status::NotFound, Status::UnprocessableContent, Status::ServiceUnavailable];
+    const POLL_ERRORS: &[Status] =
+        &[Status::BadRequest, Status::NotFound, Status::UriTooLong, Status::ServiceUnavailable];
+    vec![
+        poll(
+            "/api/v2/flux/clusters",
+            Action::FleetList,
+            "The fleet as inputs, for provisioners.",
+            filters,
+            LIST_ERRORS,
+        ),
+        poll(
+            "/api/v2/flux/clusters/{cluster_dns}/{type}",
+            Action::Poll,
+            "What one cluster gets of one type, merged, as inputs.",
+            Vec::new(),
+            POLL_ERRORS,
+        ),
+    ]
+}
+
+const LIST_ERRORS: &[Status] = &[Status::BadRequest, Status::ServiceUnavailable];
+const CREATE_ERRORS: &[Status] = &[
+    Status::BadRequest,
+    Status::RequestTimeout,
+    Status::Conflict,
+    Status::PreconditionFailed,
+    Status::PayloadTooLarge,
+    Status::UnsupportedMediaType,
+    Status::ServiceUnavailable,
+];
+const READ_ERRORS: &[Status] = &[
+    Status::BadRequest,
+    Status::NotFound,
+    Status::PreconditionFailed,
+    Status::UriTooLong,
+    Status::ServiceUnavailable,
+];
+const UPDATE_ERRORS: &[Status] = &[
+    Status::BadRequest,
+    Status::NotFound,
+    Status::RequestTimeout,
+    Status::Conflict,
+    Status::PreconditionFailed,
+    Status::PayloadTooLarge,
+    Status::UriTooLong,
+    Status::UnsupportedMediaType,
+    Status::ServiceUnavailable,
+];
+const DELETE_ERRORS: &[Status] = &[
+    Status::BadRequest,
+    Status::NotFound,
+    Status::Conflict,
+    Status::PreconditionFailed,
+    Status::UriTooLong,
+    Status::ServiceUnavailable,
+];
+
+fn document_routes(kind: &'static ResourceType) -> Vec<Route> {
+    let all = path_of(kind);
+    let one = format!("{all}/{{id}}");
+    let name = kind.name().replace('_', " ");
+    let route = |method, pattern: &str, access, action, summary, query, errors| Route {
+        method,
+        pattern: pattern.to_owned(),
+        access,
+        crud: true,
+        action,
+        kind: Some(kind),
+        summary,
+        query,
+        errors,
+    };
+    let (read, write) = (Access::Read, Access::Write);
+    let mut routes = vec![
+        route(
+            Method::GET,
+            &all,
+            read,
+            Action::List,
+            format!("Every {name}, ordered by id."),
+            filters(kind),
+            LIST_ERRORS,
+        ),
+        route(Method::GET, &one, read, Action::Read, format!("One {name}."), vec![], READ_ERRORS),
+    ];
+    let mut removal = Vec::new();
+    if is_written(kind) {
+        let update =
+            |method, action, summary| route(method, &one, write, action, summary, vec![], UPDATE_ERRORS);
+        routes.push(route(
+            Method::POST,
+            &all,
+            write,
+            Action::Create,
+            format!("Creates a {name}."),
+            vec![],
+            CREATE_ERRORS,
+        ));
+        let replaces =
+            format!("Replaces the top-level fields of a {name} that the body carries; null removes one.");
+        routes.push(update(Method::PUT, Action::Replace, replaces));
+        let patches = format!("Changes a {name} by JSON Merge Patch (RFC 7396).");
+        routes.push(update(Method::PATCH, Action::Patch, patches));
+        let force =
+            "Whether the references to it are removed too; else a document that is referred to is kept.";
+        removal.push(parameter("force", "boolean", force));
+    }
+    let deletes = format!("Deletes a {name} and answers with what it was.");
+    routes.push(route(Method::DELETE, &one, write, Action::Delete, deletes, removal, DELETE_ERRORS));
+    routes
+}
+
+fn filters(kind: &ResourceType) -> Vec<Parameter> {
+    let mut parameters = vec![
+        parameter("limit", "integer", "At most so many documents. Default: all."),
+        parameter("offset", "integer", "How many documents to pass over first. Default: 0."),
+    ];
+    let properties = kind.schema().get("properties").and_then(Value::as_object);
+    for (name, schema) in properties.into_iter().flatten() {
+        if let Some(scalar) = scalar_type(schema) {
+            parameters.push(parameter(name, scalar, "Only documents whose field is exactly this."));
+        }
+    }
+    parameters
+}
+
+/// The type of a property that a query can spell.
+fn scalar_type(schema: &Value) -> Option<&'static str> {
+    let declared = schema.get("type")?;
+    let names = declared.as_array().map_or(std::slice::from_ref(declared), Vec::as_slice);
+    ["string", "integer", "number", "boolean"].into_iter().find(|scalar| {
+        names.iter().all(|name| name == scalar || name == "null") && names.iter().any(|name| name == scalar)
+    })
+}
+
+fn parameter(name: &str, schema: &'static str, description: &str) -> Parameter {
+    Parameter { name: name.into(), schema, description: description.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn routed(method: Method, path: &str) -> String {
+        match Routes::new().unwrap().find(&method, path) {
+            Found::Route(route, parameters) => format!("{} {parameters:?}", route.pattern),
+            Found::OtherMethods(_, allow) => allow,
+            Found::Nothing => "-".into(),
+        }
+    }
+
+    #[test]
+    fn paths_are_exact() {
+        for (method, path, expected) in [
+            (Method::GET, "/clusters", "/clusters []"),
+            (Method::HEAD, "/clusters/a", "/clusters/{id} [\"a\"]"),
+            (Method::GET, "/rolebindings/system%3Ax", "/rolebindings/{id} [\"system%3Ax\"]"),
+            (Method::GET, "/api/v2/flux/clusters", "/api/v2/flux/clusters []"),
+            (
+                Method::GET,
+                "/api/v2/flux/clusters/c.example.com/namespaces",
+                "/api/v2/flux/clusters/{cluster_dns}/{type} [\"c.example.com\", \"namespaces\"]",
+            ),
+            (Method::DELETE, "/api/v2/tombstones/a", "/api/v2/tombstones/{id} [\"a\"]"),
+            (Method::POST, "/health", "GET, HEAD"),
+            (Method::DELETE, "/clusters", "GET, HEAD, POST"),
+            (Method::POST, "/clusters/a", "GET, HEAD, PUT, PATCH, DELETE"),
+            (Method::OPTIONS, "/clusters", "GET, HEAD, POST"),
+            (Method::PUT, "/api/v2/tombstones/a", "GET, HEAD, DELETE"),
+        ] {
+            assert_eq!(routed(method, path), expected, "{path}");
+        }
+        for path in [
+            "/",
+            "",
+            "*",
+            "/clusters/",
+            "//clusters",
+            "/clusters//",
+            "/clusters/a/b",
+            "/tombstones",
+            "/Clusters",
+        ] {
+            assert_eq!(routed(Method::GET, path), "-", "{path}");
+        }
+    }
+
+    #[test]
+    fn filters_are_the_top_level_scalars() {
+        let clusters = built_in().iter().find(|kind| kind.plural() == "clusters").unwrap();
+        let names: Vec<_> = filters(clusters).into_iter().map(|parameter| parameter.name).collect();
+        for name in ["limit", "offset", "id", "environment", "cluster_dns"] {
+            assert!(names.iter().any(|known| known == name), "{name} in {names:?}");
+        }
+        for name in ["labels", "patches", "namespaces"] {
+            assert!(!names.iter().any(|known| known == name), "{name}");
+        }
+    }
+}

@@ -1,0 +1,269 @@
+//! One request's way to its answer: route, access, handler; then the log line, the metrics and the
+//! headers that every answer has.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use flux_resourceset_merge::{FleetFilter, Shard};
+use flux_resourceset_model::ResourceType;
+use flux_resourceset_model::change::{Key, Verb};
+use http::request::Parts;
+use http::{HeaderValue, Request, StatusCode, header};
+use hyper::body::Incoming;
+use serde_json::json;
+use sha2::{Digest, Sha256};
+
+use crate::answer::{Answer, answer, json_answer};
+use crate::auth::{Access, Principal, Tokens};
+use crate::body::{self, JSON, MERGE_PATCH};
+use crate::catch::catch;
+use crate::config::{ApiMode, Config};
+use crate::documents;
+use crate::error::{ApiError, Status, unanswered, unlisted};
+use crate::metrics::{self, Metrics};
+use crate::percent;
+use crate::precondition::Precondition;
+use crate::query::{Query, invalid};
+use crate::request_id;
+use crate::routes::{Action, Found, Route, Routes};
+use crate::view::{Moment, View};
+use crate::write::{Ask, Writer};
+
+/// Longer than any path whose ids and names keep their rules, however they are encoded.
+const LONGEST_PATH: usize = 2048;
+
+/// Everything that answering takes; shared by all connections.
+pub(crate) struct Service {
+    pub(crate) config: Config,
+    pub(crate) routes: Routes,
+    pub(crate) tokens: Tokens,
+    pub(crate) view: Arc<View>,
+    pub(crate) writer: Arc<Writer>,
+    pub(crate) metrics: Metrics,
+    pub(crate) openapi: Bytes,
+}
+
+/// What the log line says beside the answer's own.
+struct Notes {
+    request_id: String,
+    principal: Principal,
+    route: String,
+    /// Whether it is a probe or a scrape, which come every few seconds.
+    public: bool,
+    poll: Option<PollNotes>,
+}
+
+#[derive(Default)]
+struct PollNotes {
+    dns: String,
+    kind: String,
+    revision: u64,
+    digest: String,
+}
+
+impl Service {
+    pub(crate) async fn answer(&self, request: Request<Incoming>) -> Answer {
+        let started = Instant::now();
+        let (parts, body) = request.into_parts();
+        let mut notes = Notes {
+            request_id: request_id::of(&parts.headers),
+            principal: Principal::Anyone,
+            route: "(none)".into(),
+            public: false,
+            poll: None,
+        };
+        let outcome = catch(self.handle(&parts, body, &mut notes)).await;
+        let outcome =
+            outcome.unwrap_or_else(|panic| Err(ApiError::internal(format_args!("panicked: {panic}"))));
+        let error = outcome.as_ref().err().map(ApiError::log_text);
+        let mut answer = outcome.unwrap_or_else(|error| error.into_answer(&notes.request_id));
+        if let Ok(id) = HeaderValue::from_str(&notes.request_id) {
+            answer.headers_mut().insert(request_id::HEADER, id);
+        }
+        self.metrics.answered(&parts.method, &notes.route, answer.status(), started.elapsed());
+        log(&parts, &notes, answer.status(), started, error.as_deref());
+        answer
+    }
+
+    async fn handle(&self, parts: &Parts, body: Incoming, notes: &mut Notes) -> Result<Answer, ApiError> {
+        let (route, parameters) = self.route(parts, notes)?;
+        let parameters = decoded(&parameters)?;
+        // Probes and scrapers may add to a public path what they like.
+        let query =
+            if notes.public { Query::default() } else { Query::parse(parts.uri.query(), &route.query)? };
+        let parameter = |at: usize| parameters.get(at).map_or("", String::as_str);
+        match (route.action, route.kind) {
+            (Action::Health, _) => Ok(json_answer(StatusCode::OK, r#"{"status":"ok"}"#)),
+            (Action::Ready, _) => self.ready(),
+            (Action::OpenApi, _) => {
+                Ok(answer(StatusCode::OK, HeaderValue::from_static("application/yaml"), self.openapi.clone()))
+            }
+            (Action::Metrics, _) => self.metrics(),
+            (Action::FleetList, _) => self.fleet_list(&query, notes),
+            (Action::Poll, _) => self.poll(parameter(0), parameter(1), notes),
+            (Action::List, Some(kind)) => documents::list(&self.view.now().known()?.fleet, kind, &query),
+            (Action::Read, Some(kind)) => {
+                let key = Key::new(kind.plural(), parameter(0));
+                documents::read(&self.view.now().known()?.fleet, &key, &Precondition::of(&parts.headers)?)
+            }
+            (action, Some(kind)) => {
+                let id = parameters.first().map(String::as_str);
+                self.write(action, kind, id, query.flag("force")?, parts, body, notes).await
+            }
+            (action, None) => Err(ApiError::internal(format_args!("the route of {action:?} has no type"))),
+        }
+    }
+
+    /// Where the request goes, if whoever sent it may go there. Who may not is not told what is there.
+    fn route(&self, parts: &Parts, notes: &mut Notes) -> Result<(&Route, Vec<String>), ApiError> {
+        let path = parts.uri.path();
+        if path.len() > LONGEST_PATH {
+            let message = format!("The path is longer than {LONGEST_PATH} bytes.");
+            return Err(ApiError::new(Status::UriTooLong, "path_too_long", message));
+        }
+        let found = self.routes.find(&parts.method, path);
+        if let Found::Route(route, _) | Found::OtherMethods(route, _) = &found {
+            notes.route.clone_from(&route.pattern);
+            notes.public = route.access == Access::Public;
+        }
+        let read_only = self.config.api_mode == ApiMode::ReadOnly;
+        let access = match &found {
+            Found::Route(route, _) if !(route.crud && read_only) => route.access,
+            Found::OtherMethods(route, _) if route.access == Access::Public => Access::Public,
+            _ => Access::Read,
+        };
+        notes.principal = self.tokens.admit(&parts.headers, access)?;
+        match found {
+            Found::Route(route, _) | Found::OtherMethods(route, _) if route.crud && read_only => {
+                let message = "This server runs with API_MODE=read-only: documents are read and written where API_MODE=crud.";
+                Err(ApiError::new(Status::NotFound, "read_only", message))
+            }
+            Found::Route(route, parameters) => Ok((route, parameters)),
+            Found::OtherMethods(_, allow) => Err(method_not_allowed(&parts.method, &allow)),
+            Found::Nothing => {
+                Err(ApiError::not_found("There is no such path; /openapi.yaml lists those there are."))
+            }
+        }
+    }
+
+    fn ready(&self) -> Result<Answer, ApiError> {
+        let state = self.view.now();
+        let head = state.servable(Moment::now(), self.config.max_staleness)?;
+        let body = json!({"status": "ok", "revision": head.position.revision});
+        Ok(json_answer(StatusCode::OK, body.to_string()))
+    }
+
+    fn metrics(&self) -> Result<Answer, ApiError> {
+        let text =
+            self.metrics.encode(&self.view.now(), self.config.max_staleness).map_err(ApiError::internal)?;
+        Ok(answer(StatusCode::OK, HeaderValue::from_static(metrics::CONTENT_TYPE), text))
+    }
+
+    fn poll(&self, dns: &str, kind: &str, notes: &mut Notes) -> Result<Answer, ApiError> {
+        let noted =
+            notes.poll.insert(PollNotes { dns: dns.into(), kind: kind.into(), ..PollNotes::default() });
+        let state = self.view.now();
+        let head = state.servable(Moment::now(), self.config.max_staleness)?;
+        noted.revision = head.position.revision;
+        let mut out = Vec::new();
+        head.fleet.answer(dns, kind, &mut out).map_err(unanswered)?;
+        self.inputs(out, noted)
+    }
+
+    fn fleet_list(&self, query: &Query, notes: &mut Notes) -> Result<Answer, ApiError> {
+        let noted = notes.poll.insert(PollNotes { kind: "clusters".into(), ..PollNotes::default() });
+        let shard = query.get("shard").map(str::parse::<Shard>).transpose();
+        let shard = shard.map_err(|_| invalid("shard", "must be k/n with k from 1 to n"))?;
+        let filter = FleetFilter { environment: query.get("environment").map(str::to_owned), shard };
+        let state = self.view.now();
+        let head = state.servable(Moment::now(), self.config.max_staleness)?;
+        noted.revision = head.position.revision;
+        let mut out = Vec::new();
+        head.fleet.clusters(&filter, &mut out).map_err(unlisted)?;
+        self.inputs(out, noted)
+    }
+
+    fn inputs(&self, out: Vec<u8>, noted: &mut PollNotes) -> Result<Answer, ApiError> {
+        if out.is_empty() {
+            return Err(ApiError::internal("the merge wrote no answer"));
+        }
+        noted.digest = digest(&out);
+        self.metrics.polled();
+        Ok(json_answer(StatusCode::OK, out))
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "each is one part of the request, used once")]
+    async fn write(
+        &self,
+        action: Action,
+        kind: &ResourceType,
+        id: Option<&str>,
+        force: bool,
+        parts: &Parts,
+        body: Incoming,
+        notes: &Notes,
+    ) -> Result<Answer, ApiError> {
+        let precondition = Precondition::of(&parts.headers)?;
+        let (verb, types): (_, &[&str]) = match action {
+            Action::Create => (Verb::Create, &[JSON]),
+            Action::Replace => (Verb::Update, &[JSON]),
+            Action::Patch => (Verb::Patch, &[MERGE_PATCH, JSON]),
+            _ => (Verb::Delete, &[]),
+        };
+        let body = match verb {
+            Verb::Delete => None,
+            _ => Some(body::read_json(&parts.headers, body, types, &self.config.limits).await?),
+        };
+        let operation = documents::operation(verb, kind, id, body, force);
+        let ask = Ask {
+            operation: operation.clone(),
+            precondition,
+            principal: notes.principal.name(),
+            request_id: notes.request_id.clone(),
+        };
+        let written = self.writer.write(ask).await?;
+        Ok(documents::answer_write(kind, &operation, written))
+    }
+}
+
+fn decoded(parameters: &[String]) -> Result<Vec<String>, ApiError> {
+    let decoded: Option<_> = parameters.iter().map(|parameter| percent::decode(parameter)).collect();
+    decoded.ok_or_else(|| {
+        ApiError::bad_request("malformed_path", "The path is not valid percent-encoded UTF-8.")
+    })
+}
+
+fn method_not_allowed(method: &http::Method, allow: &str) -> ApiError {
+    let message = format!("{method} is not possible here; possible are {allow}.");
+    let error = ApiError::new(Status::MethodNotAllowed, "method_not_allowed", message);
+    match HeaderValue::from_str(allow) {
+        Ok(allow) => error.with_header(header::ALLOW, allow),
+        Err(_) => error,
+    }
+}
+
+/// Enough of an answer's digest to see whether two are the same.
+fn digest(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// One line for every request. Never the query or a header: either may hold a token by mistake.
+fn log(parts: &Parts, notes: &Notes, status: StatusCode, started: Instant, error: Option<&str>) {
+    let (status, request_id) = (status.as_u16(), notes.request_id.as_str());
+    let ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    if let Some(PollNotes { dns, kind, revision, digest }) = &notes.poll {
+        tracing::info!(dns, r#type = kind, revision, digest, status, ms, request_id, error, "poll");
+        return;
+    }
+    let (method, path, route) = (parts.method.as_str(), parts.uri.path(), notes.route.as_str());
+    let path: String = path.chars().take(256).collect();
+    let principal = notes.principal.name();
+    if status >= 500 {
+        tracing::error!(method, path, route, status, ms, principal, request_id, error, "request");
+    } else if notes.public {
+        tracing::debug!(method, path, route, status, ms, principal, request_id, error, "request");
+    } else {
+        tracing::info!(method, path, route, status, ms, principal, request_id, error, "request");
+    }
+}

@@ -1,0 +1,242 @@
+//! The way of a write: checked against the current Fleet, committed if the store's head is still
+//! that Fleet's, swapped in. One at a time in this process; other processes are met by the commit.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use flux_resourceset_model::change::{ChangeSet, DocumentChange, Entry, EntryId, Operation, Verb};
+use flux_resourceset_store::{Changes, Committed, Error, ErrorKind, Position, Store};
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use crate::error::{ApiError, refused};
+use crate::follow::{self, Behind, Pauses};
+use crate::precondition::Precondition;
+use crate::view::{Head, Moment, Mute, View};
+
+/// How often a write is checked anew because the head moved under it.
+const TRIES: usize = 16;
+/// How long a commit of unknown outcome is looked for.
+const LOOK_FOR: Duration = Duration::from_secs(10);
+const PAGE: usize = 256;
+/// The first release knows all that today's documents can hold; a field that changes answers raises
+/// this for the change sets that carry it.
+pub(crate) const MIN_READER: u32 = 1;
+
+/// A write as asked, with who asks and on what condition.
+#[derive(Debug, Clone)]
+pub(crate) struct Ask {
+    pub(crate) operation: Operation,
+    pub(crate) precondition: Precondition,
+    pub(crate) principal: &'static str,
+    pub(crate) request_id: String,
+}
+
+/// A write as done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Written {
+    /// The document as it is now; after a delete, as it was last.
+    pub(crate) body: Bytes,
+    /// The revision that wrote `body`.
+    pub(crate) revision: u64,
+}
+
+/// The one writer of this process.
+pub(crate) struct Writer {
+    view: Arc<View>,
+    turn: Mutex<()>,
+}
+
+impl Writer {
+    pub(crate) fn new(view: Arc<View>) -> Self {
+        Writer { view, turn: Mutex::new(()) }
+    }
+
+    /// Writes, in a task of its own: whoever asked may go away meanwhile, and the commit still ends
+    /// with the Fleet swapped in.
+    pub(crate) async fn write(self: &Arc<Self>, ask: Ask) -> Result<Written, ApiError> {
+        let writer = Arc::clone(self);
+        let task = tokio::spawn(async move {
+            let _turn = writer.turn.lock().await;
+            writer.write_in_turn(&ask).await
+        });
+        task.await
+            .unwrap_or_else(|error| Err(ApiError::internal(format_args!("the write ended early: {error}"))))
+    }
+
+    /// Returns when no write is under way.
+    pub(crate) async fn idle(&self) {
+        drop(self.turn.lock().await);
+    }
+
+    async fn write_in_turn(&self, ask: &Ask) -> Result<Written, ApiError> {
+        let id = EntryId(Uuid::new_v4().as_u128());
+        // What a commit of unknown outcome was made on top of.
+        let mut doubtful: Option<Head> = None;
+        for _ in 0..TRIES {
+            if let Some(before) = &doubtful
+                && let Some(entry) = look_for(&*before.store, before.position, id).await?
+            {
+                self.catch_up().await?;
+                return written(before, &entry, &ask.operation);
+            }
+            let head = self.view.now().writable()?.clone();
+            let documents = match check(&head, ask)? {
+                Checked::Nothing(written) => return Ok(written),
+                Checked::Changes(documents) => documents,
+            };
+            match self.commit(&head, change_set(ask, id, documents)).await? {
+                Outcome::Done(entry) => return written(&head, &entry, &ask.operation),
+                Outcome::Moved => self.catch_up().await?,
+                Outcome::Unknown => doubtful = doubtful.or(Some(head)),
+            }
+        }
+        let message = "Other writers were faster each time: try again.";
+        Err(ApiError::unavailable("contended", message))
+    }
+
+    async fn commit(&self, head: &Head, change_set: ChangeSet) -> Result<Outcome, ApiError> {
+        let asked = Moment::now();
+        match head.store.commit(head.position, vec![change_set]).await {
+            Ok(Committed::Done(entries)) => {
+                let entry = entries.into_iter().next();
+                let entry =
+                    entry.ok_or_else(|| ApiError::internal("the store committed without an entry"))?;
+                self.take(head, &entry, asked)?;
+                Ok(Outcome::Done(entry))
+            }
+            Ok(Committed::Conflict(_)) => Ok(Outcome::Moved),
+            Err(error) if error.kind == ErrorKind::Unknown => {
+                tracing::warn!("a commit's outcome is unknown, looking for it: {}", follow::describe(&error));
+                Ok(Outcome::Unknown)
+            }
+            Err(error) if error.kind == ErrorKind::Invalid => {
+                Err(ApiError::internal(follow::describe(&error)))
+            }
+            Err(error) => Err(self.behind(error.into())),
+        }
+    }
+
+    /// Swaps in what was just committed: nobody else can have written between.
+    fn take(&self, head: &Head, entry: &Entry, asked: Moment) -> Result<(), ApiError> {
+        let next = follow::applied(head, entry).map_err(|behind| self.behind(behind))?;
+        self.view.advance(&Head { confirmed: asked, ..next });
+        Ok(())
+    }
+
+    async fn catch_up(&self) -> Result<(), ApiError> {
+        follow::catch_up(&self.view).await.map_err(|behind| self.behind(behind))
+    }
+
+    fn behind(&self, behind: Behind) -> ApiError {
+        match behind {
+            Behind::Away(error) => store_unavailable(&error),
+            Behind::Mute(mute) => self.stop(&mute),
+        }
+    }
+
+    fn stop(&self, mute: &Mute) -> ApiError {
+        tracing::error!(code = mute.code, "{}", mute.sentence);
+        self.view.mute(mute);
+        ApiError::unavailable(mute.code, mute.sentence.as_str())
+    }
+}
+
+fn store_unavailable(error: &Error) -> ApiError {
+    let message = "The store cannot be written now and nothing was changed: try again.";
+    ApiError::unavailable("store_unavailable", message).logged(follow::describe(error))
+}
+
+/// How one attempt to commit ended.
+enum Outcome {
+    Done(Entry),
+    /// The head is another one; nothing was written.
+    Moved,
+    Unknown,
+}
+
+enum Checked {
+    Nothing(Written),
+    Changes(Vec<DocumentChange>),
+}
+
+/// What `ask` would change in `head`. Pure.
+fn check(head: &Head, ask: &Ask) -> Result<Checked, ApiError> {
+    let Operation { key, verb, .. } = &ask.operation;
+    let current = head.fleet.get(key);
+    // A document that is not there is 404 whatever its tag was to be (RFC 9110, 13.2.1).
+    if current.is_some() || *verb == Verb::Create {
+        ask.precondition.check(current.map(|document| document.revision()))?;
+    }
+    let mut documents = head.fleet.prepare(std::slice::from_ref(&ask.operation)).map_err(refused)?;
+    documents.retain(|change| {
+        head.fleet.get(&change.key).map(|document| document.body()) != change.body.as_deref()
+    });
+    match current {
+        Some(document) if documents.is_empty() => Ok(Checked::Nothing(Written {
+            body: Bytes::copy_from_slice(document.body()),
+            revision: document.revision(),
+        })),
+        _ => Ok(Checked::Changes(documents)),
+    }
+}
+
+fn change_set(ask: &Ask, entry: EntryId, documents: Vec<DocumentChange>) -> ChangeSet {
+    ChangeSet {
+        entry,
+        principal: ask.principal.to_owned(),
+        reason: None,
+        request_id: ask.request_id.clone(),
+        operations: vec![ask.operation.clone()],
+        documents,
+        min_reader: MIN_READER,
+    }
+}
+
+/// What the client is shown of `entry`, which was committed on top of `before`.
+fn written(before: &Head, entry: &Entry, operation: &Operation) -> Result<Written, ApiError> {
+    let change = entry.change_set.documents.iter().find(|change| change.key == operation.key);
+    let after = change.and_then(|change| change.body.as_deref()).map(|body| (body, entry.revision));
+    let unchanged = before.fleet.get(&operation.key).map(|document| (document.body(), document.revision()));
+    let (body, revision) =
+        after.or(unchanged).ok_or_else(|| ApiError::internal("a write left no document and met none"))?;
+    Ok(Written { body: Bytes::copy_from_slice(body), revision })
+}
+
+/// The entry `id` among those after `since`; `None` where it is certain that it was not written.
+async fn look_for(store: &dyn Store, since: Position, id: EntryId) -> Result<Option<Entry>, ApiError> {
+    let until = Instant::now() + LOOK_FOR;
+    let mut pauses = Pauses::new();
+    loop {
+        match entry_after(store, since, id).await {
+            Ok(found) => return Ok(found),
+            Err(error) if Instant::now() < until => {
+                tracing::warn!("still looking for a commit: {}", follow::describe(&error));
+                pauses.pause(LOOK_FOR).await;
+            }
+            Err(error) => {
+                let message = "The store did not say whether it took this write: look at the document before trying again.";
+                return Err(
+                    ApiError::unavailable("outcome_unknown", message).logged(follow::describe(&error))
+                );
+            }
+        }
+    }
+}
+
+async fn entry_after(store: &dyn Store, since: Position, id: EntryId) -> Result<Option<Entry>, Error> {
+    let mut seen = since;
+    loop {
+        let Changes::Entries(entries) = store.changes_since(seen, PAGE).await? else { return Ok(None) };
+        let page = entries.len();
+        if let Some(last) = entries.last() {
+            seen = Position { revision: last.revision, entry: last.change_set.entry };
+        }
+        let found = entries.into_iter().find(|entry| entry.change_set.entry == id);
+        if found.is_some() || page < PAGE {
+            return Ok(found);
+        }
+    }
+}
