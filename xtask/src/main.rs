@@ -1,3 +1,56 @@
-//! Skeleton.
+//! `cargo xtask`: the project's chores, the same for people and for CI.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "these commands talk to a person")]
 
-fn main() {}
+mod ci;
+mod demo;
+mod poll;
+mod server;
+mod tools;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// The project's own chores.
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Shows the product in a minute: a fleet served, polled, patched, and a cluster decommissioned
+    Demo {
+        /// On a real Kubernetes API server with the real Flux (needs Go; the first build takes a quarter of an hour)
+        #[arg(long)]
+        cluster: bool,
+    },
+    /// Builds the programs of a real cluster into target/e2e/ (needs Go)
+    Tools {
+        /// Only those that render manifests: flux-operator's command line and kustomize
+        #[arg(long)]
+        render: bool,
+    },
+    /// What CI runs: format, lints, tests, documentation, directions of dependencies, e2e
+    Ci,
+}
+
+fn main() -> ExitCode {
+    let outcome = match Arguments::parse().command {
+        Command::Demo { cluster: false } => demo::run(),
+        Command::Demo { cluster: true } => Err(anyhow::anyhow!("not yet")),
+        Command::Tools { render: true } => tools::Tools::ensure_render().map(drop),
+        Command::Tools { render: false } => tools::Tools::ensure().map(drop),
+        Command::Ci => ci::run_all(),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
