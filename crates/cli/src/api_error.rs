@@ -15,6 +15,8 @@ pub(crate) struct ApiError {
     /// Where, and what is wrong there.
     violations: Vec<(String, String)>,
     request_id: Option<String>,
+    /// What was not found, where the message does not name it.
+    pub(crate) looked_for: Option<String>,
     /// Which variable holds the token that was sent.
     token: &'static str,
 }
@@ -37,6 +39,7 @@ impl ApiError {
             message: text("message").unwrap_or_else(|| foreign(call, status, content_type)),
             violations: said.as_ref().map(violations).unwrap_or_default(),
             request_id: text("request_id"),
+            looked_for: None,
             token,
         }
     }
@@ -47,7 +50,9 @@ impl ApiError {
             (401, _) => Some(format!("check {}", self.token)),
             (403, _) => Some(format!("the token in {} may not do this", self.token)),
             (405, true) => Some("an API that runs read-only takes no writes: is this its address?".into()),
-            (409, true) if self.code.as_deref() == Some("referenced") => Some("that is --force here".into()),
+            (409, true) if self.code.as_deref() == Some("referenced") => {
+                Some("--force does the latter".into())
+            }
             (412, true) => Some("somebody else changed it meanwhile: look at it and run this again".into()),
             (503, true) => Some("try again in a moment".into()),
             _ => None,
@@ -94,6 +99,9 @@ fn document(document: &Value) -> String {
 impl fmt::Display for ApiError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.message.trim_end_matches('.'))?;
+        if let Some(what) = &self.looked_for {
+            write!(f, ": {what}")?;
+        }
         if let Some(advice) = self.advice() {
             write!(f, "; {advice}")?;
         }

@@ -113,7 +113,8 @@ impl<'a> Client<'a> {
     /// `{"inputs": [...]}`: what the cluster with this DNS name polls.
     pub(crate) fn inputs(&self, dns: &str, flux_path: &str) -> Result<Value, Error> {
         let path = format!("/api/v2/flux/clusters/{}/{}", encode(dns), encode(flux_path));
-        Ok(self.send(&Call::get(path))?.body)
+        let answer = self.send(&Call::get(path));
+        Ok(answer.map_err(|error| error.looking_for(|| format!("{dns} {flux_path}")))?.body)
     }
 
     fn array(&self, call: Call<'_>) -> Result<Vec<Value>, Error> {

@@ -27,6 +27,16 @@ impl Error {
     pub(crate) fn has_status(&self, status: u16) -> bool {
         matches!(self, Error::Api(refusal) if refusal.status == status)
     }
+
+    /// The same error, saying what was looked for where the API says only that it is not there.
+    pub(crate) fn looking_for(mut self, what: impl FnOnce() -> String) -> Self {
+        if let Error::Api(refusal) = &mut self
+            && refusal.status == 404
+        {
+            refusal.looked_for = Some(what());
+        }
+        self
+    }
 }
 
 impl From<io::Error> for Error {

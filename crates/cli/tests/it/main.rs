@@ -5,6 +5,8 @@
     reason = "clippy.toml allows it in #[test] functions only, not in what they call"
 )]
 
+mod commands;
+mod server;
 mod stub;
 mod transport;
 mod usage;
