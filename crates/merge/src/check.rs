@@ -108,6 +108,7 @@ fn cluster_violations(fleet: &Fleet, cluster: &Cluster, broken: &BTreeSet<Key>) 
             let pointer = format!("/{PLATFORM_COMPONENTS}/{at}");
             found.extend(dependencies(fleet, cluster, reference, catalog, &pointer));
             found.extend(artifact_tag(reference, catalog, &pointer));
+            found.extend(values_size(cluster, reference, catalog, &pointer));
         }
     }
     let assigned = cluster.platform_components.iter().map(|reference| reference.id.as_str());
@@ -183,6 +184,25 @@ fn dependencies(
     };
     let found = catalog.depends_on.iter().filter_map(judge);
     found.map(|(code, message)| Violation::new(pointer, code, message)).collect()
+}
+
+/// A component's patches (each as written and escaped) and values share one ConfigMap.
+fn values_size(
+    cluster: &Cluster,
+    reference: &ComponentReference,
+    catalog: &Component,
+    pointer: &str,
+) -> Option<Violation> {
+    const MAX_CONFIG_MAP_BYTES: usize = 1024 * 1024;
+    const BYTES_FOR_A_KEY: usize = 512;
+    let input = ComponentInput::merge(cluster, reference, catalog);
+    let patches: usize = input.patches.values().map(|value| 2 * value.len() + BYTES_FOR_A_KEY).sum();
+    let values = input.release.get("values").map_or(0, |values| values.to_string().len());
+    let message = format!(
+        "its patches and values take up to {} bytes in a ConfigMap; Kubernetes takes {MAX_CONFIG_MAP_BYTES}",
+        patches + values
+    );
+    (patches + values > MAX_CONFIG_MAP_BYTES).then(|| Violation::new(pointer, "too_large", message))
 }
 
 /// Two HelmReleases of one name and namespace would upgrade each other for ever.

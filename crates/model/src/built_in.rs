@@ -70,9 +70,7 @@ fn cluster(references: &[(&'static str, Value)]) -> Declaration {
                 "propertyNames": label(53),
                 "additionalProperties": {"type": "object", "additionalProperties": {
                     "type": "string",
-                    "maxLength": 262_144,
-                    "pattern": "^[^\\u0000]*$",
-                    "x-rule": "text without a NUL character"
+                    "maxLength": 262_144
                 }}
             },
             "node_count": {"type": "integer", "minimum": 0},
@@ -123,7 +121,7 @@ fn platform_component() -> Declaration {
                 "oci_url": {
                     "type": "string",
                     "maxLength": 2048,
-                    "pattern": "^(https?|oci)://[^\\s/?#\\x00-\\x1f\\x7f][^\\s\\x00-\\x1f\\x7f]*$",
+                    "pattern": "^(https?|oci)://[^\\s/?#\\x00-\\x1f][^\\s\\x00-\\x1f]*$",
                     "x-rule": "a URL that starts with https://, http:// or oci://"
                 },
                 "oci_tag": version(),
@@ -158,22 +156,18 @@ fn namespace() -> Declaration {
                 "labels": {
                     "type": "object",
                     "propertyNames": {"allOf": [qualified_name(), {
-                        "not": {"pattern": "^(kubernetes\\.io/metadata\\.name$|resourceset\\.fluxcd\\.controlplane\\.io/)"},
-                        "x-rule": "a label that is not set by Kubernetes or the Flux Operator itself"
+                        "not": {"pattern": "^(kubernetes\\.io/metadata\\.name$|([a-z.]+\\.)?fluxcd\\.controlplane\\.io/)"},
+                        "x-rule": "a label that is free to set: Kubernetes and the Flux Operator set this one themselves"
                     }]},
                     "additionalProperties": label_value()
                 },
                 "annotations": {
                     "type": "object",
                     "propertyNames": {"allOf": [qualified_name(), {
-                        "not": {"const": "fluxcd.controlplane.io/prune"},
-                        "x-rule": "an annotation of its own: for fluxcd.controlplane.io/prune use `on_remove`"
+                        "not": {"pattern": "^([a-z.]+\\.)?fluxcd\\.controlplane\\.io/"},
+                        "x-rule": "an annotation that is free to set: these steer the Flux Operator (instead of `prune` use `on_remove`)"
                     }]},
-                    "additionalProperties": {
-                        "type": "string",
-                        "pattern": "^[^\\u0000]*$",
-                        "x-rule": "text without a NUL character"
-                    },
+                    "additionalProperties": {"type": "string"},
                     "x-max-total-bytes": 262_144
                 },
                 "on_remove": on_remove()
@@ -184,12 +178,14 @@ fn namespace() -> Declaration {
 }
 
 fn rolebinding() -> Declaration {
-    let id = json!({
-        "type": "string",
+    let id = json!({"type": "string", "allOf": [{
         "maxLength": 253,
         "pattern": "^[a-z0-9]([-a-z0-9:]*[a-z0-9])?$",
         "x-rule": "lower case letters, digits, dashes and colons, starting and ending with a letter or digit"
-    });
+    }, {
+        "not": {"const": "cluster-admin"},
+        "x-rule": "a binding to manage: Kubernetes makes `cluster-admin` itself, and removing it would lock people out"
+    }]});
     Declaration {
         role: Role::Definition,
         name: "rolebinding",
@@ -227,7 +223,7 @@ fn subject() -> Value {
                 "type": "string",
                 "minLength": 1,
                 "maxLength": 1024,
-                "pattern": "^[^\\x00-\\x1f\\x7f]*$",
+                "pattern": "^[^\\x00-\\x1f]*$",
                 "x-rule": "text without control characters"
             },
             "apiGroup": {"type": "string", "enum": ["", "rbac.authorization.k8s.io"]},
@@ -311,7 +307,7 @@ fn version() -> Value {
         "type": "string",
         "minLength": 1,
         "maxLength": 128,
-        "pattern": "^[^\\x00-\\x1f\\x7f]*$",
+        "pattern": "^[^\\x00-\\x1f]*$",
         "x-rule": "a version without control characters"
     })
 }
@@ -321,7 +317,7 @@ fn path() -> Value {
         "type": "string",
         "minLength": 1,
         "maxLength": 1024,
-        "pattern": "^[^\\x00-\\x20\\x7f]*$",
+        "pattern": "^[^\\x00-\\x20]*$",
         "x-rule": "a chart name or a folder within the artifact, without spaces or control characters"
     })
 }
@@ -331,7 +327,7 @@ fn text() -> Value {
         "type": "string",
         "minLength": 1,
         "maxLength": 1024,
-        "pattern": "^[^\\x00-\\x1f\\x7f]*$",
+        "pattern": "^[^\\x00-\\x1f]*$",
         "x-rule": "text without control characters"
     })
 }

@@ -10,6 +10,7 @@ mod definition;
 mod dns;
 mod patch_key;
 mod resource_type;
+mod text;
 mod tombstone;
 mod violation;
 

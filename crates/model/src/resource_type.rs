@@ -5,6 +5,7 @@ use jsonschema::{JsonType, ValidationError, Validator};
 use serde_json::Value;
 
 use crate::change::Key;
+use crate::text::check_text;
 use crate::violation::Violation;
 use crate::{Body, Cluster, Component, Definition, Rules, Tombstone, Unreadable, built_in};
 
@@ -130,6 +131,7 @@ impl ResourceType {
         let mut found: Vec<_> =
             self.validator.iter_errors(&value).flat_map(|error| self.explain(&error)).collect();
         found.extend(self.oversized(body));
+        check_text(&value, "", &mut found);
         if found.iter().all(|violation| violation.code == "unknown_field") {
             found.extend(match self.parse(body.clone()) {
                 Ok(Resource::Cluster(cluster)) => cluster.check(rules),

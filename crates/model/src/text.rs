@@ -1,0 +1,87 @@
+//! What no document may hold anywhere, because something between us and the cluster would not carry it
+//! unchanged: the Flux Operator passes inputs through YAML and through 64-bit floats.
+
+use serde_json::Value;
+
+use crate::violation::Violation;
+
+/// The longest key that YAML readers take, with room for its quotes.
+const MAX_KEY_BYTES: usize = 1000;
+
+/// Beyond this, a number is not exact as a 64-bit float.
+const MAX_EXACT: u64 = 1 << 53;
+
+/// Everything in `value` that would not arrive as written; `pointer` is where it stands.
+pub(crate) fn check_text(value: &Value, pointer: &str, found: &mut Vec<Violation>) {
+    match value {
+        Value::String(text) => {
+            if let Some(c) = text.chars().find(|c| !carried(*c)) {
+                let message =
+                    format!("holds the character U+{:04X}, which Flux does not carry", u32::from(c));
+                found.push(Violation::new(pointer, "character", message));
+            }
+        }
+        Value::Number(number) => {
+            let exact = number.is_f64()
+                || number.as_u64().is_some_and(|n| n <= MAX_EXACT)
+                || number.as_i64().is_some_and(|n| n.unsigned_abs() <= MAX_EXACT);
+            if !exact {
+                let message =
+                    format!("{number} would lose digits on its way through Flux; write it as a string");
+                found.push(Violation::new(pointer, "number", message));
+            }
+        }
+        Value::Array(items) => {
+            for (at, item) in items.iter().enumerate() {
+                check_text(item, &format!("{pointer}/{at}"), found);
+            }
+        }
+        Value::Object(fields) => {
+            for (key, field) in fields {
+                let below = format!("{pointer}/{}", key.replace('~', "~0").replace('/', "~1"));
+                if key.len() > MAX_KEY_BYTES {
+                    let message = format!("a key has at most {MAX_KEY_BYTES} bytes");
+                    found.push(Violation::new(pointer, "key", message));
+                } else if let Some(c) = key.chars().find(|c| !carried(*c)) {
+                    let message = format!(
+                        "a key holds the character U+{:04X}, which Flux does not carry",
+                        u32::from(c)
+                    );
+                    found.push(Violation::new(&below, "character", message));
+                }
+                check_text(field, &below, found);
+            }
+        }
+        Value::Null | Value::Bool(_) => {}
+    }
+}
+
+/// Whether YAML keeps `c` as it is. Line breaks other than the usual are read as spaces.
+fn carried(c: char) -> bool {
+    match c {
+        '\t' | '\n' | '\r' => true,
+        '\u{0}'..='\u{1f}' | '\u{7f}'..='\u{9f}' => false,
+        '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}' => false,
+        _ => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_yaml_and_floats_do_not_carry_is_named_with_its_place() {
+        let mut found = Vec::new();
+        let value = json!({
+            "ok": "\t\n\r é 日本 🦀 \\ \" << {{ ${", "nul": ["\u{0}"], "nel": "\u{85}", "k\u{7f}": 1, "n": 9_007_199_254_740_993_u64,
+            "m": -9_007_199_254_740_992_i64, "f": 1e300, "l": {"x".repeat(1001): 1}
+        });
+        check_text(&value, "/values", &mut found);
+        found.sort();
+        let lines: Vec<_> = found.iter().map(ToString::to_string).collect();
+        insta::assert_snapshot!(lines.join("\n"), @"/values/k\u{7f}: a key holds the character U+007F, which Flux does not carry (character)\n/values/l: a key has at most 1000 bytes (key)\n/values/n: 9007199254740993 would lose digits on its way through Flux; write it as a string (number)\n/values/nel: holds the character U+0085, which Flux does not carry (character)\n/values/nul/0: holds the character U+0000, which Flux does not carry (character)");
+    }
+}
