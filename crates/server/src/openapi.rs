@@ -3,6 +3,7 @@
 mod schema;
 
 use http::Method;
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::auth::Access;
@@ -18,29 +19,35 @@ pub fn yaml() -> Result<String, String> {
     serde_saphyr::to_string(&document(&routes)).map_err(|error| error.to_string())
 }
 
-fn document(routes: &Routes) -> Value {
+/// In the order in which people expect it; JSON objects are ordered by name.
+#[derive(Serialize)]
+struct Document {
+    openapi: &'static str,
+    info: Value,
+    paths: Map<String, Value>,
+    components: Value,
+}
+
+fn document(routes: &Routes) -> Document {
     let mut paths: Map<String, Value> = Map::new();
     for route in routes.table() {
         let path = paths.entry(route.pattern.clone()).or_insert_with(|| json!({}));
         path[route.method.as_str().to_lowercase()] = operation(route);
     }
-    json!({
-        "openapi": "3.0.3",
-        "info": {
-            "title": "flux-resourceset",
-            "version": env!("CARGO_PKG_VERSION"),
-            "license": {"name": "Apache-2.0"},
-            "description": "The single source of truth for a fleet of Flux clusters: documents in, ExternalService inputs out."
+    let info = json!({
+        "title": "flux-resourceset",
+        "version": env!("CARGO_PKG_VERSION"),
+        "license": {"name": "Apache-2.0"},
+        "description": "The single source of truth for a fleet of Flux clusters: documents in, ExternalService inputs out.",
+    });
+    let components = json!({
+        "securitySchemes": {
+            "read": {"type": "http", "scheme": "bearer", "description": "AUTH_TOKEN; CRUD_AUTH_TOKEN does too."},
+            "write": {"type": "http", "scheme": "bearer", "description": "CRUD_AUTH_TOKEN."}
         },
-        "paths": paths,
-        "components": {
-            "securitySchemes": {
-                "read": {"type": "http", "scheme": "bearer", "description": "AUTH_TOKEN; CRUD_AUTH_TOKEN does too."},
-                "write": {"type": "http", "scheme": "bearer", "description": "CRUD_AUTH_TOKEN."}
-            },
-            "schemas": schema::components()
-        }
-    })
+        "schemas": schema::components(),
+    });
+    Document { openapi: "3.0.3", info, paths, components }
 }
 
 fn operation(route: &Route) -> Value {
@@ -207,14 +214,14 @@ mod tests {
 
     #[test]
     fn yaml_says_what_json_said() {
-        let document = document(&Routes::new().unwrap());
+        let document = serde_json::to_value(document(&Routes::new().unwrap())).unwrap();
         let read: Value = serde_saphyr::from_str(&yaml().unwrap()).unwrap();
         assert_eq!(read, document);
     }
 
     #[test]
     fn every_reference_leads_somewhere_and_every_operation_has_its_own_id() {
-        let document = document(&Routes::new().unwrap());
+        let document = serde_json::to_value(document(&Routes::new().unwrap())).unwrap();
         let mut references = Vec::new();
         let mut ids = Vec::new();
         walk(&document, &mut |object| {

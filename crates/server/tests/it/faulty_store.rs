@@ -1,0 +1,120 @@
+//! A store that fails when the test says so, in front of one that works.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use async_trait::async_trait;
+use flux_resourceset_model::change::{ChangeSet, Entry};
+use flux_resourceset_store::{
+    Changes, Committed, Error, ErrorKind, LogQuery, MemoryStore, Position, Snapshot, Store, StoreId,
+};
+use tokio::sync::Semaphore;
+
+/// What becomes of one commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// Not written, and said so.
+    Away,
+    /// Not written, and not said.
+    Lost,
+    /// Written, and not said.
+    WrittenUnsaid,
+    /// Written once the test lets it.
+    Held,
+    Panics,
+}
+
+pub(crate) struct FaultyStore {
+    inner: MemoryStore,
+    pub(crate) reads_fail: AtomicBool,
+    pub(crate) diverged: AtomicBool,
+    fates: Mutex<VecDeque<Fate>>,
+    /// How many held commits have begun, and how many may go on.
+    pub(crate) begun: Semaphore,
+    pub(crate) go_on: Semaphore,
+}
+
+impl FaultyStore {
+    pub(crate) fn over(inner: &MemoryStore) -> Arc<Self> {
+        Arc::new(FaultyStore {
+            inner: inner.clone(),
+            reads_fail: AtomicBool::new(false),
+            diverged: AtomicBool::new(false),
+            fates: Mutex::new(VecDeque::new()),
+            begun: Semaphore::new(0),
+            go_on: Semaphore::new(0),
+        })
+    }
+
+    pub(crate) fn next_commits(&self, fates: &[Fate]) {
+        self.fates.lock().unwrap().extend(fates);
+    }
+
+    pub(crate) fn reads_fail(&self, fail: bool) {
+        self.reads_fail.store(fail, Ordering::SeqCst);
+    }
+
+    fn read(&self) -> Result<(), Error> {
+        match self.reads_fail.load(Ordering::SeqCst) {
+            true => Err(Error::new(ErrorKind::Unavailable, "the test says that the store is away")),
+            false => Ok(()),
+        }
+    }
+}
+
+fn unknown() -> Error {
+    Error::new(ErrorKind::Unknown, "the test says nothing")
+}
+
+#[async_trait]
+impl Store for FaultyStore {
+    async fn head(&self) -> Result<(StoreId, Position), Error> {
+        self.read()?;
+        self.inner.head().await
+    }
+
+    async fn load(&self, at: Option<u64>) -> Result<Snapshot, Error> {
+        self.read()?;
+        self.inner.load(at).await
+    }
+
+    async fn commit(&self, expected: Position, change_sets: Vec<ChangeSet>) -> Result<Committed, Error> {
+        let fate = self.fates.lock().unwrap().pop_front();
+        match fate {
+            None => self.inner.commit(expected, change_sets).await,
+            Some(Fate::Away) => {
+                Err(Error::new(ErrorKind::Unavailable, "the test says that the disk is full"))
+            }
+            Some(Fate::Lost) => Err(unknown()),
+            Some(Fate::WrittenUnsaid) => {
+                self.inner.commit(expected, change_sets).await?;
+                Err(unknown())
+            }
+            Some(Fate::Held) => {
+                self.begun.add_permits(1);
+                self.go_on.acquire().await.unwrap().forget();
+                self.inner.commit(expected, change_sets).await
+            }
+            Some(Fate::Panics) => panic!("the test says so"),
+        }
+    }
+
+    async fn changes_since(&self, seen: Position, limit: usize) -> Result<Changes, Error> {
+        self.read()?;
+        if self.diverged.load(Ordering::SeqCst) {
+            return Ok(Changes::Diverged(Position::START));
+        }
+        self.inner.changes_since(seen, limit).await
+    }
+
+    async fn log(&self, query: &LogQuery) -> Result<Vec<Entry>, Error> {
+        self.read()?;
+        self.inner.log(query).await
+    }
+
+    async fn wait(&self, seen: u64) {
+        self.inner.wait(seen).await;
+    }
+}

@@ -1,0 +1,271 @@
+//! The command as an operator runs it: exit codes, the seed file, restarts, signals, SQLite files.
+
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Arc, Mutex};
+
+use serde_json::json;
+use tempfile::TempDir;
+
+use crate::client::{Client, until};
+use crate::server::{READ, WRITE};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_flux-resourceset");
+const SEED: &str = r#"{
+    "clusters": [{"cluster_name": "c1", "cluster_dns": "c1.example.com", "environment": "dev", "namespaces": [{"id": "n1"}]}],
+    "namespaces": [{"_id": "n1"}]
+}"#;
+const POLL: &str = "/api/v2/flux/clusters/c1.example.com/namespaces";
+
+struct Process {
+    child: Child,
+    address: SocketAddr,
+    log: Arc<Mutex<String>>,
+}
+
+fn command(folder: &Path, pairs: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(BINARY);
+    let url = format!("sqlite://{}/store.db?mode=rwc", folder.display());
+    command.env_clear().current_dir(folder).stdout(Stdio::null()).stderr(Stdio::piped());
+    command.env("AUTH_TOKEN", READ).env("CRUD_AUTH_TOKEN", WRITE).env("LISTEN_ADDR", "127.0.0.1:0");
+    command.env("API_MODE", "crud").env("DATABASE_URL", url).envs(pairs.iter().copied());
+    command
+}
+
+fn start(folder: &Path, pairs: &[(&str, &str)]) -> Process {
+    let mut child = command(folder, pairs).spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let log = Arc::new(Mutex::new(String::new()));
+    let address = loop {
+        let line = lines.next().expect("a line that says where it listens").unwrap();
+        log.lock().unwrap().push_str(&format!("{line}\n"));
+        if let Some((_, rest)) = line.split_once("listening on ") {
+            break rest.split(['"', ' ']).next().unwrap().parse().unwrap();
+        }
+    };
+    let shared = Arc::clone(&log);
+    std::thread::spawn(move || {
+        for line in lines.map_while(Result::ok) {
+            shared.lock().unwrap().push_str(&format!("{line}\n"));
+        }
+    });
+    Process { child, address, log }
+}
+
+impl Process {
+    fn ready(self) -> Process {
+        until("ready", || self.reader().get("/ready").status == 200);
+        self
+    }
+
+    fn reader(&self) -> Client {
+        Client { address: self.address, token: Some(READ) }
+    }
+
+    fn writer(&self) -> Client {
+        Client { address: self.address, token: Some(WRITE) }
+    }
+
+    fn logged(&self, text: &str) {
+        until(text, || self.log.lock().unwrap().contains(text));
+    }
+
+    /// Ends it as Kubernetes does.
+    fn terminate(mut self) -> String {
+        let status = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
+        assert!(status.success());
+        assert_eq!(self.child.wait().unwrap().code(), Some(0));
+        let log = self.log.lock().unwrap();
+        log.clone()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Runs to an end that must be exit 2 with one line (or one and a list) on standard error.
+#[track_caller]
+fn refused(folder: &Path, pairs: &[(&str, &str)]) -> String {
+    let Output { status, stderr, .. } = command(folder, pairs).output().unwrap();
+    let text = String::from_utf8(stderr).unwrap();
+    assert_eq!(status.code(), Some(2), "{text}");
+    let why = text.split_once("flux-resourceset: ").expect("a line for people").1.to_owned();
+    assert!(!text.contains(READ) && !text.contains(WRITE), "{text}");
+    why
+}
+
+#[test]
+fn impossible_configurations_are_exit_2_and_one_sentence() {
+    let folder = TempDir::new().unwrap();
+    for (name, value) in [
+        ("API_MODE", "both"),
+        ("AUTH_TOKEN", ""),
+        ("CRUD_AUTH_TOKEN", "a b"),
+        ("STORE_BACKEND", "memory"),
+        ("DATABASE_URL", "postgres://x"),
+        ("RUST_LOG", "=="),
+        ("LOG_FORMAT", "xml"),
+        ("MAX_STALENESS", "never"),
+        ("LISTEN_ADDR", "nowhere"),
+        ("LISTEN_ADDR", "192.0.2.1:80"),
+        ("OPENAPI_FILE", "none.yaml"),
+    ] {
+        let why = refused(folder.path(), &[(name, value)]);
+        // STORE_BACKEND=memory contradicts the DATABASE_URL that is set.
+        let named = if name == "STORE_BACKEND" { "DATABASE_URL" } else { name };
+        assert!(why.starts_with(named) && why.lines().count() == 1, "{name}={value}: {why}");
+    }
+}
+
+#[test]
+fn a_seed_fills_an_empty_store_once_and_a_restart_keeps_what_was_written() {
+    let folder = TempDir::new().unwrap();
+    std::fs::write(folder.path().join("seed.json"), SEED).unwrap();
+    let seeded = [("SEED_FILE", "seed.json")];
+    let process = start(folder.path(), &seeded).ready();
+    process.logged("seeded 2 documents");
+    process.logged("listening on");
+    process.writer().patch("/clusters/c1", json!({"environment": "prod"})).expect(200);
+    process.writer().post("/namespaces", json!({"id": "n2"})).expect(201);
+    process.reader().get(POLL).expect(200);
+    process.logged("type=\"namespaces\"");
+    let log = process.terminate();
+    assert!(log.contains("dns=\"c1.example.com\"") && log.contains("digest="), "{log}");
+    assert!(!log.contains(READ) && !log.contains(WRITE), "{log}");
+    let process = start(folder.path(), &seeded).ready();
+    process.logged("revision 3 already: not seeded");
+    assert_eq!(process.reader().get("/clusters/c1").expect(200).json()["environment"], "prod");
+    process.reader().get("/namespaces/n2").expect(200);
+    // What was seeded and is not there any more stays gone, the file being damaged or not.
+    process.terminate();
+    std::fs::write(folder.path().join("seed.json"), "oops").unwrap();
+    start(folder.path(), &seeded).ready().terminate();
+}
+
+#[test]
+fn a_bad_seed_is_refused_whole() {
+    let folder = TempDir::new().unwrap();
+    let seed = folder.path().join("seed.json");
+    let seeded = [("SEED_FILE", "seed.json")];
+    std::fs::write(
+        &seed,
+        r#"{"clusters": [{"cluster_name": "C"}], "namespaces": [{"id": "ok"}], "extra": []}"#,
+    )
+    .unwrap();
+    let why = refused(folder.path(), &seeded);
+    for expected in ["SEED_FILE seed.json", "/clusters/0/cluster_dns", "/clusters/0/environment", "/extra"] {
+        assert!(why.contains(expected), "{expected} in {why}");
+    }
+    std::fs::write(&seed, "{\n\"clusters\": }").unwrap();
+    assert!(refused(folder.path(), &seeded).contains("line 2 column 13"));
+    std::fs::remove_file(&seed).unwrap();
+    assert!(refused(folder.path(), &seeded).starts_with("SEED_FILE seed.json: cannot be read"));
+    std::fs::write(&seed, SEED).unwrap();
+    start(folder.path(), &seeded).ready().logged("seeded 2 documents");
+}
+
+#[test]
+fn a_foreign_or_damaged_file_is_refused_and_left_as_it_was() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("store.db");
+    let foreign = "this is a shopping list\n".repeat(100);
+    for mode in ["crud", "read-only"] {
+        std::fs::write(&path, &foreign).unwrap();
+        let why = refused(folder.path(), &[("API_MODE", mode)]);
+        assert!(why.contains("store.db"), "{why}");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), foreign);
+    }
+}
+
+#[test]
+fn read_only_waits_for_its_store_and_follows_it() {
+    let folder = TempDir::new().unwrap();
+    std::fs::write(folder.path().join("seed.json"), SEED).unwrap();
+    let seeded = |mode| [("API_MODE", mode), ("SEED_FILE", "seed.json")];
+    let reader = start(folder.path(), &seeded("read-only"));
+    assert_eq!(reader.reader().get("/ready").expect(503).code(), "starting");
+    assert_eq!(reader.reader().get(POLL).expect(503).code(), "starting");
+    assert!(!folder.path().join("store.db").exists(), "it creates nothing");
+    let writer = start(folder.path(), &seeded("crud")).ready();
+    let reader = reader.ready();
+    reader.logged("SEED_FILE is ignored");
+    reader.reader().get(POLL).expect(200);
+    writer.writer().delete("/clusters/c1").expect(200);
+    until("the write arrives", || reader.reader().get(POLL).json() == json!({"inputs": []}));
+}
+
+#[test]
+fn two_writers_on_one_file_see_each_other() {
+    let folder = TempDir::new().unwrap();
+    let one = start(folder.path(), &[]).ready();
+    let two = start(folder.path(), &[]).ready();
+    for n in 0..5 {
+        one.writer().post("/namespaces", json!({"id": format!("one-{n}")})).expect(201);
+        two.writer().post("/namespaces", json!({"id": format!("two-{n}")})).expect(201);
+    }
+    for process in [&one, &two] {
+        until("all ten", || process.reader().get("/namespaces").header("x-total-count") == Some("10"));
+    }
+}
+
+#[test]
+fn a_memory_store_is_seeded_in_read_only_mode_too() {
+    let folder = TempDir::new().unwrap();
+    std::fs::write(folder.path().join("seed.json"), SEED).unwrap();
+    let pairs = [
+        ("API_MODE", "read-only"),
+        ("STORE_BACKEND", "memory"),
+        ("DATABASE_URL", ""),
+        ("SEED_FILE", "seed.json"),
+    ];
+    let process = start(folder.path(), &pairs).ready();
+    process.logged("seeded 2 documents");
+    process.reader().get(POLL).expect(200);
+}
+
+#[test]
+fn one_token_for_all_is_warned_of_loudly() {
+    let folder = TempDir::new().unwrap();
+    let mut command = command(folder.path(), &[]);
+    command.env_remove("CRUD_AUTH_TOKEN").env("LISTEN_ADDR", "127.0.0.1:0");
+    let mut child = command.spawn().unwrap();
+    let lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
+    let warned = lines
+        .take_while(|line| !line.contains("the store is read"))
+        .any(|line| line.contains("WARN") && line.contains("CRUD_AUTH_TOKEN"));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(warned);
+}
+
+#[test]
+fn a_store_that_is_taken_away_ends_polls_by_age_and_writes_at_once() {
+    let folder = TempDir::new().unwrap();
+    std::fs::write(folder.path().join("seed.json"), SEED).unwrap();
+    let process = start(folder.path(), &[("SEED_FILE", "seed.json"), ("MAX_STALENESS", "1s")]).ready();
+    process.reader().get(POLL).expect(200);
+    for name in ["store.db", "store.db-wal", "store.db-shm"] {
+        let _ = std::fs::remove_file(folder.path().join(name));
+    }
+    let refused = process.writer().post("/namespaces", json!({"id": "x"}));
+    assert_eq!(refused.status, 503, "{refused:?}");
+    until("stale", || process.reader().get(POLL).status == 503);
+    process.reader().get("/health").expect(200);
+    assert!(!folder.path().join("store.db").exists(), "an empty store in its place would be a lie");
+}
+
+#[test]
+fn log_lines_as_json() {
+    let folder = TempDir::new().unwrap();
+    let process = start(folder.path(), &[("LOG_FORMAT", "json")]).ready();
+    process.logged("the store is read");
+    for line in process.terminate().lines() {
+        serde_json::from_str::<serde_json::Value>(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+    }
+}
