@@ -29,9 +29,10 @@ pub(crate) async fn read_json(
 ) -> Result<Value, ApiError> {
     if !has_type(headers, types) {
         let message = format!("The body's Content-Type must be {}.", types.join(" or "));
-        return Err(ApiError::new(Status::UnsupportedMediaType, "unsupported_media_type", message).closing());
+        return Err(ApiError::new(Status::UnsupportedMediaType, "unsupported_media_type", message));
     }
-    let bytes = read(body, limits).await?;
+    let waits = headers.contains_key(header::EXPECT);
+    let bytes = read(body, limits, waits).await?;
     json::parse(&bytes).map_err(|error| {
         ApiError::bad_request("malformed_json", format!("The body is not valid JSON: {error}."))
     })
@@ -55,7 +56,8 @@ fn is_utf8_charset(parameter: &str) -> bool {
     is_charset(parameter) && parameter[8..].trim_matches('"').eq_ignore_ascii_case("utf-8")
 }
 
-async fn read(mut body: Incoming, limits: &Limits) -> Result<Bytes, ApiError> {
+/// `waits`: the sender sends nothing before it is asked for, so what is too long need not be taken off it.
+async fn read(mut body: Incoming, limits: &Limits, waits: bool) -> Result<Bytes, ApiError> {
     let announced = body.size_hint().lower() > limits.body_bytes as u64;
     let collected = if announced {
         Err(Stopped::TooLarge)
@@ -67,8 +69,10 @@ async fn read(mut body: Incoming, limits: &Limits) -> Result<Bytes, ApiError> {
     match collected {
         Ok(bytes) => Ok(bytes),
         Err(Stopped::TooLarge) => {
-            // Whether it ended, failed or went on too long: the answer is the same.
-            let _ = timeout(DISCARDING, discard(&mut body)).await;
+            if !waits {
+                // Whether it ended, failed or went on too long: the answer is the same.
+                let _ = timeout(DISCARDING, discard(&mut body)).await;
+            }
             let message = format!("The body is larger than {} bytes (MAX_BODY_BYTES).", limits.body_bytes);
             Err(ApiError::new(Status::PayloadTooLarge, "body_too_large", message).closing())
         }

@@ -9,6 +9,9 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 fn main() -> ExitCode {
+    if std::env::args_os().len() > 1 {
+        return fail(2, &"takes no arguments: it is configured by environment variables such as AUTH_TOKEN");
+    }
     let config = match Config::from_env().and_then(|config| logging::start(&config).map(|()| config)) {
         Ok(config) => config,
         Err(error) => return fail(2, &error),

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use flux_resourceset_model::change::{ChangeSet, DocumentChange, Entry, EntryId, Operation, Verb};
 use flux_resourceset_store::{Changes, Committed, Error, ErrorKind, Position, Store};
 use tokio::sync::Mutex;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 
 use crate::error::{ApiError, refused};
@@ -20,6 +20,8 @@ use crate::view::{Head, Moment, Mute, View};
 const TRIES: usize = 16;
 /// How long a commit of unknown outcome is looked for.
 const LOOK_FOR: Duration = Duration::from_secs(10);
+/// After this a commit counts as one of unknown outcome, so that it does not hold up all others.
+const LONGEST_COMMIT: Duration = Duration::from_secs(30);
 const PAGE: usize = 256;
 /// The first release knows all that today's documents can hold; a field that changes answers raises
 /// this for the change sets that carry it.
@@ -83,14 +85,18 @@ impl Writer {
                 return written(before, &entry, &ask.operation);
             }
             let head = self.view.now().writable()?.clone();
-            let documents = match check(&head, ask)? {
-                Checked::Nothing(written) => return Ok(written),
-                Checked::Changes(documents) => documents,
-            };
-            match self.commit(&head, change_set(ask, id, documents)).await? {
-                Outcome::Done(entry) => return written(&head, &entry, &ask.operation),
-                Outcome::Moved => self.catch_up().await?,
-                Outcome::Unknown => doubtful = doubtful.or(Some(head)),
+            match check(&head, ask) {
+                Ok(Checked::Changes(documents)) => {
+                    match self.commit(&head, change_set(ask, id, documents)).await? {
+                        Outcome::Done(entry) => return written(&head, &entry, &ask.operation),
+                        Outcome::Moved => self.catch_up().await?,
+                        Outcome::Unknown => doubtful = doubtful.or(Some(head)),
+                    }
+                }
+                Ok(Checked::Nothing(written)) if self.is_head(&head).await? => return Ok(written),
+                Err(refusal) if self.is_head(&head).await? => return Err(refusal),
+                // Said of a revision that is past: another process wrote meanwhile.
+                Ok(Checked::Nothing(_)) | Err(_) => {}
             }
         }
         let message = "Other writers were faster each time: try again.";
@@ -99,7 +105,8 @@ impl Writer {
 
     async fn commit(&self, head: &Head, change_set: ChangeSet) -> Result<Outcome, ApiError> {
         let asked = Moment::now();
-        match head.store.commit(head.position, vec![change_set]).await {
+        let commit = head.store.commit(head.position, vec![change_set]);
+        match timeout(LONGEST_COMMIT, commit).await.unwrap_or_else(|_| Err(unsaid())) {
             Ok(Committed::Done(entries)) => {
                 let entry = entries.into_iter().next();
                 let entry =
@@ -130,6 +137,12 @@ impl Writer {
         follow::catch_up(&self.view).await.map_err(|behind| self.behind(behind))
     }
 
+    /// Whether `head` still is the store's: no commit says so where nothing is to be written.
+    async fn is_head(&self, head: &Head) -> Result<bool, ApiError> {
+        self.catch_up().await?;
+        Ok(self.view.now().writable()?.position == head.position)
+    }
+
     fn behind(&self, behind: Behind) -> ApiError {
         match behind {
             Behind::Away(error) => store_unavailable(&error),
@@ -147,6 +160,10 @@ impl Writer {
 fn store_unavailable(error: &Error) -> ApiError {
     let message = "The store cannot be written now and nothing was changed: try again.";
     ApiError::unavailable("store_unavailable", message).logged(follow::describe(error))
+}
+
+fn unsaid() -> Error {
+    Error::new(ErrorKind::Unknown, "the store did not say in time whether it took a commit")
 }
 
 /// How one attempt to commit ended.

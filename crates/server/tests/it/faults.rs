@@ -172,6 +172,23 @@ fn two_servers_over_one_store_lose_no_write() {
 }
 
 #[test]
+fn what_a_server_has_not_seen_yet_decides_too() {
+    let memory = MemoryStore::new();
+    let other = Server::over(Arc::new(memory.clone()), &[]);
+    other.fill();
+    let store = FaultyStore::over(&memory);
+    store.deaf.store(true, Ordering::SeqCst);
+    let server = Server::over(store, &[("MAX_STALENESS", "1h")]);
+    other.writer().patch("/clusters/c1", json!({"environment": "prod"})).expect(200);
+    assert_eq!(server.reader().get("/clusters/c1").json()["environment"], "dev", "it has not seen it");
+    // What changes nothing here changes something there.
+    let written = server.writer().put("/clusters/c1", json!({"environment": "dev"})).expect(200);
+    assert_eq!(written.header("etag"), Some("\"5\""));
+    other.writer().post("/namespaces", json!({"id": "x"})).expect(201);
+    server.writer().patch("/namespaces/x", json!({"labels": {"a": "b"}})).expect(200);
+}
+
+#[test]
 fn what_another_server_made_of_a_document_is_checked_anew() {
     let (server, store, memory) = faulty(&[]);
     let other = Server::over(Arc::new(memory), &[]);

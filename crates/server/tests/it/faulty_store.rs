@@ -30,6 +30,8 @@ pub(crate) struct FaultyStore {
     inner: MemoryStore,
     pub(crate) reads_fail: AtomicBool,
     pub(crate) diverged: AtomicBool,
+    /// Whether nobody is woken, so that a server learns of others' writes by its own commits alone.
+    pub(crate) deaf: AtomicBool,
     fates: Mutex<VecDeque<Fate>>,
     /// How many held commits have begun, and how many may go on.
     pub(crate) begun: Semaphore,
@@ -42,6 +44,7 @@ impl FaultyStore {
             inner: inner.clone(),
             reads_fail: AtomicBool::new(false),
             diverged: AtomicBool::new(false),
+            deaf: AtomicBool::new(false),
             fates: Mutex::new(VecDeque::new()),
             begun: Semaphore::new(0),
             go_on: Semaphore::new(0),
@@ -115,6 +118,9 @@ impl Store for FaultyStore {
     }
 
     async fn wait(&self, seen: u64) {
+        if self.deaf.load(Ordering::SeqCst) {
+            std::future::pending::<()>().await;
+        }
         self.inner.wait(seen).await;
     }
 }

@@ -1,4 +1,10 @@
 //! The server as its clients meet it: over HTTP, in process and as a process of its own.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "clippy.toml allows them in test functions, but not in what these call"
+)]
 
 mod client;
 mod documents;

@@ -35,7 +35,11 @@ fn command(folder: &Path, pairs: &[(&str, &str)]) -> Command {
 }
 
 fn start(folder: &Path, pairs: &[(&str, &str)]) -> Process {
-    let mut child = command(folder, pairs).spawn().unwrap();
+    started(command(folder, pairs))
+}
+
+fn started(mut command: Command) -> Process {
+    let mut child = command.spawn().unwrap();
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
     let log = Arc::new(Mutex::new(String::new()));
     let address = loop {
@@ -121,6 +125,13 @@ fn impossible_configurations_are_exit_2_and_one_sentence() {
         let named = if name == "STORE_BACKEND" { "DATABASE_URL" } else { name };
         assert!(why.starts_with(named) && why.lines().count() == 1, "{name}={value}: {why}");
     }
+}
+
+#[test]
+fn arguments_are_not_passed_over() {
+    let output = Command::new(BINARY).arg("--port=80").env("AUTH_TOKEN", READ).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("takes no arguments"));
 }
 
 #[test]
@@ -258,6 +269,36 @@ fn a_store_that_is_taken_away_ends_polls_by_age_and_writes_at_once() {
     until("stale", || process.reader().get(POLL).status == 503);
     process.reader().get("/health").expect(200);
     assert!(!folder.path().join("store.db").exists(), "an empty store in its place would be a lie");
+}
+
+#[test]
+fn a_full_disk_refuses_writes_and_keeps_answering_polls() {
+    let folder = TempDir::new().unwrap();
+    std::fs::write(folder.path().join("seed.json"), SEED).unwrap();
+    let plain = command(folder.path(), &[("SEED_FILE", "seed.json")]);
+    // A limit on the size of files fails a write as a full disk does, and needs no disk to be filled.
+    let mut limited = Command::new("/bin/sh");
+    limited
+        .args(["-c", "trap '' XFSZ; ulimit -f 1000; exec \"$0\"", BINARY])
+        .env_clear()
+        .current_dir(folder.path());
+    limited.envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    limited.stdout(Stdio::null()).stderr(Stdio::piped());
+    let process = started(limited).ready();
+    let large = "x".repeat(60_000);
+    let post = |n: usize| {
+        process.writer().post("/namespaces", json!({"id": format!("x{n}"), "annotations": {"a": large}}))
+    };
+    let (full, refused) =
+        (0..100).map(|n| (n, post(n))).find(|(_, reply)| reply.status != 201).expect("a full disk");
+    assert_eq!(refused.expect(503).code(), "store_unavailable");
+    process.reader().get(POLL).expect(200);
+    process.reader().get("/ready").expect(200);
+    process.reader().get(&format!("/namespaces/x{full}")).expect(404);
+    assert_eq!(
+        process.reader().get("/namespaces").header("x-total-count"),
+        Some((full + 1).to_string().as_str())
+    );
 }
 
 #[test]
