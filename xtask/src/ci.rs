@@ -1,19 +1,42 @@
 //! `cargo xtask ci`: what must hold before a change lands, in the order in which it fails soonest.
 
+use std::time::Instant;
+
 use anyhow::{Context, Result, bail};
 
+use crate::tools::Tools;
 use crate::workspace::{cargo, run};
+use crate::{demo, static_programs};
 
 /// Crates that decide what a cluster gets, and what must never come under them.
 const PURE: [&str; 2] = ["flux-resourceset-model", "flux-resourceset-merge"];
 const IMPURE: [&str; 5] = ["tokio", "hyper", "rusqlite", "tokio-postgres", "ureq"];
 
 pub(crate) fn run_all() -> Result<()> {
-    run(cargo().args(["fmt", "--all", "--check"]))?;
-    directions()?;
-    run(cargo().args(["clippy", "--workspace", "--all-targets", "--locked", "--", "--deny", "warnings"]))?;
-    run(cargo().args(["test", "--workspace", "--locked"]))?;
-    run(cargo().args(["doc", "--workspace", "--no-deps", "--locked"]).env("RUSTDOCFLAGS", "--deny warnings"))
+    timed("format", || run(cargo().args(["fmt", "--all", "--check"])))?;
+    timed("directions", directions)?;
+    timed("lints", || {
+        run(cargo().args(["clippy", "--workspace", "--all-targets", "--locked", "--", "--deny", "warnings"]))
+    })?;
+    // The rendering tests run the real `flux-operator`; without it they would be skipped.
+    timed("render tools", || Tools::ensure_render().map(drop))?;
+    timed("tests", || run(cargo().args(["test", "--workspace", "--locked"])))?;
+    timed("documentation", || {
+        run(cargo()
+            .args(["doc", "--workspace", "--no-deps", "--locked"])
+            .env("RUSTDOCFLAGS", "--deny warnings"))
+    })?;
+    timed("static programs", static_programs::check)?;
+    timed("demo", demo::run)
+}
+
+/// Says how long a step took: the whole has a limit, and this is where to look when it nears.
+fn timed(what: &str, step: impl FnOnce() -> Result<()>) -> Result<()> {
+    println!("ci: {what} ...");
+    let start = Instant::now();
+    step().with_context(|| format!("ci: {what}"))?;
+    println!("ci: {what} took {:.0} s", start.elapsed().as_secs_f32());
+    Ok(())
 }
 
 /// Proves by cargo's own tree that the pure crates reach nothing that does I/O.

@@ -5,6 +5,7 @@ mod ci;
 mod demo;
 mod poll;
 mod server;
+mod static_programs;
 mod tools;
 mod workspace;
 
@@ -34,6 +35,8 @@ enum Command {
         #[arg(long)]
         render: bool,
     },
+    /// Builds the image's static programs and runs them as the image would
+    Static,
     /// What CI runs: format, lints, tests, documentation, directions of dependencies, e2e
     Ci,
 }
@@ -44,6 +47,7 @@ fn main() -> ExitCode {
         Command::Demo { cluster: true } => Err(anyhow::anyhow!("not yet")),
         Command::Tools { render: true } => tools::Tools::ensure_render().map(drop),
         Command::Tools { render: false } => tools::Tools::ensure().map(drop),
+        Command::Static => static_programs::check(),
         Command::Ci => ci::run_all(),
     };
     match outcome {
