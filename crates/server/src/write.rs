@@ -18,6 +18,8 @@ use crate::view::{Head, Moment, Mute, View};
 
 /// How often a write is checked anew because the head moved under it.
 const TRIES: usize = 16;
+/// How many commits may end unsaid and undone before the store counts as away.
+const DOUBTS: usize = 3;
 /// How long a commit of unknown outcome is looked for.
 const LOOK_FOR: Duration = Duration::from_secs(10);
 /// After this a commit counts as one of unknown outcome, so that it does not hold up all others.
@@ -75,14 +77,17 @@ impl Writer {
 
     async fn write_in_turn(&self, ask: &Ask) -> Result<Written, ApiError> {
         let id = EntryId(Uuid::new_v4().as_u128());
-        // What a commit of unknown outcome was made on top of.
-        let mut doubtful: Option<Head> = None;
+        let mut doubt: Option<Doubt> = None;
         for _ in 0..TRIES {
-            if let Some(before) = &doubtful
-                && let Some(entry) = look_for(&*before.store, before.position, id).await?
-            {
-                self.catch_up().await?;
-                return written(before, &entry, &ask.operation);
+            if let Some(doubt) = &doubt {
+                match look_for(&*doubt.before.store, doubt.before.position, id).await? {
+                    Some(entry) => {
+                        self.catch_up().await?;
+                        return written(&doubt.before, &entry, &ask.operation);
+                    }
+                    None if doubt.times >= DOUBTS => return Err(store_unavailable(&doubt.error)),
+                    None => {}
+                }
             }
             let head = self.view.now().writable()?.clone();
             match check(&head, ask) {
@@ -90,7 +95,7 @@ impl Writer {
                     match self.commit(&head, change_set(ask, id, documents)).await? {
                         Outcome::Done(entry) => return written(&head, &entry, &ask.operation),
                         Outcome::Moved => self.catch_up().await?,
-                        Outcome::Unknown => doubtful = doubtful.or(Some(head)),
+                        Outcome::Unknown(error) => doubt = Some(Doubt::again(doubt, head, error)),
                     }
                 }
                 Ok(Checked::Nothing(written)) if self.is_head(&head).await? => return Ok(written),
@@ -117,7 +122,7 @@ impl Writer {
             Ok(Committed::Conflict(_)) => Ok(Outcome::Moved),
             Err(error) if error.kind == ErrorKind::Unknown => {
                 tracing::warn!("a commit's outcome is unknown, looking for it: {}", follow::describe(&error));
-                Ok(Outcome::Unknown)
+                Ok(Outcome::Unknown(error))
             }
             Err(error) if error.kind == ErrorKind::Invalid => {
                 Err(ApiError::internal(follow::describe(&error)))
@@ -171,7 +176,25 @@ enum Outcome {
     Done(Entry),
     /// The head is another one; nothing was written.
     Moved,
-    Unknown,
+    Unknown(Error),
+}
+
+/// That a commit of this write may have been done without our being told.
+struct Doubt {
+    /// What the first such commit was made on top of: where to look for its entry.
+    before: Head,
+    /// The store's last word.
+    error: Error,
+    times: usize,
+}
+
+impl Doubt {
+    fn again(earlier: Option<Doubt>, head: Head, error: Error) -> Self {
+        match earlier {
+            Some(doubt) => Doubt { error, times: doubt.times + 1, ..doubt },
+            None => Doubt { before: head, error, times: 1 },
+        }
+    }
 }
 
 enum Checked {

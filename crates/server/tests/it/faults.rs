@@ -46,7 +46,7 @@ fn commit(store: &MemoryStore, min_reader: u32, key: Key, body: &str) {
 
 #[test]
 fn polls_end_when_the_head_is_not_confirmed_and_go_on_when_it_is() {
-    let (server, store, _) = faulty(&[("MAX_STALENESS", "300ms")]);
+    let (server, store, _) = faulty(&[("MAX_STALENESS", "1s")]);
     server.reader().get(POLL).expect(200);
     store.reads_fail(true);
     until("stale", || server.reader().get(POLL).status == 503);
@@ -100,6 +100,18 @@ fn a_commit_of_unknown_outcome_is_done_once() {
         assert_eq!(server.writer().delete("/namespaces/x").expect(200).json(), json!({"id": "x"}));
         assert_eq!(entries(&memory), before + 2, "{fates:?}");
     }
+}
+
+#[test]
+fn commits_that_are_lost_again_and_again_are_given_up() {
+    let (server, store, memory) = faulty(&[]);
+    let before = entries(&memory);
+    store.next_commits(&[Fate::Lost; 3]);
+    assert_eq!(
+        server.writer().post("/namespaces", json!({"id": "x"})).expect(503).code(),
+        "store_unavailable"
+    );
+    assert_eq!(entries(&memory), before);
 }
 
 #[test]

@@ -22,7 +22,7 @@ fn post(length: &str) -> String {
 
 #[test]
 fn slow_headers_are_closed_and_others_unaffected() {
-    let server = limited(&[("HEADER_TIMEOUT", "200ms")]);
+    let server = limited(&[("HEADER_TIMEOUT", "700ms")]);
     let mut slow = connect(server.address);
     slow.write_all(b"GET /health HTTP/1.1\r\nHost: x\r\nX-").unwrap();
     let mut silent = connect(server.address);
