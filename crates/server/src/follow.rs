@@ -8,6 +8,7 @@ use flux_resourceset_merge::Fleet;
 use flux_resourceset_model::Rules;
 use flux_resourceset_model::change::{Entry, READER_VERSION};
 use flux_resourceset_store::{Changes, Error, ErrorKind, Position, Store};
+use tokio::task::spawn_blocking;
 use tokio::time::{sleep, timeout};
 
 use crate::view::{Head, Moment, Mute, View};
@@ -51,10 +52,14 @@ fn sentence(message: &str) -> String {
 pub(crate) async fn load(store: Arc<dyn Store>, rules: Rules) -> Result<Head, Behind> {
     let confirmed = Moment::now();
     let snapshot = answered(store.load(None)).await?;
-    let documents = snapshot.documents.into_iter().map(|stored| (stored.key, stored.revision, stored.body));
-    let fleet = Fleet::load(rules, snapshot.position.revision, documents)
-        .map_err(|error| Behind::Mute(unreadable(snapshot.position.revision, error)))?;
-    Ok(Head { fleet, position: snapshot.position, store, confirmed })
+    let position = snapshot.position;
+    let fleet = spawn_blocking(move || {
+        let documents = snapshot.documents.into_iter();
+        let documents = documents.map(|stored| (stored.key, stored.revision, stored.body));
+        Fleet::load(rules, position.revision, documents).map_err(|error| unreadable(position.revision, error))
+    });
+    let fleet = fleet.await.unwrap_or_else(|panic| Err(unreadable(position.revision, panic)));
+    Ok(Head { fleet: fleet.map_err(Behind::Mute)?, position, store, confirmed })
 }
 
 /// Brings `view` to the head of its store. It is swapped once, at the end: what lies between was the
@@ -67,8 +72,8 @@ pub(crate) async fn catch_up(view: &View) -> Result<(), Behind> {
         match answered(head.store.changes_since(head.position, PAGE)).await? {
             Changes::Entries(entries) => {
                 let last = entries.len() < PAGE;
-                for entry in entries {
-                    head = applied(&head, &entry)?;
+                if !entries.is_empty() {
+                    head = applied(head, entries).await?;
                 }
                 if last {
                     head.confirmed = asked;
@@ -86,18 +91,25 @@ pub(crate) async fn catch_up(view: &View) -> Result<(), Behind> {
     Ok(())
 }
 
-/// `head` with `entry` applied; not confirmed any later than `head` was.
-pub(crate) fn applied(head: &Head, entry: &Entry) -> Result<Head, Behind> {
+/// `head` with `entries` applied; not confirmed any later than `head` was. On a thread of its own, since
+/// a large change would keep polls waiting for this one.
+pub(crate) async fn applied(head: Head, entries: Vec<Entry>) -> Result<Head, Behind> {
+    let revision = head.position.revision;
+    let work = spawn_blocking(move || entries.iter().try_fold(head, |head, entry| apply(&head, entry)));
+    work.await.unwrap_or_else(|panic| Err(unreadable(revision + 1, panic))).map_err(Behind::Mute)
+}
+
+fn apply(head: &Head, entry: &Entry) -> Result<Head, Mute> {
     let revision = entry.revision;
     if entry.change_set.min_reader > READER_VERSION {
         let why = format!(
             "revision {revision} needs a release that reads version {}; this one reads {READER_VERSION}",
             entry.change_set.min_reader
         );
-        return Err(Behind::Mute(Mute { code: "store_too_new", sentence: sentence(&why), at_once: false }));
+        return Err(Mute { code: "store_too_new", sentence: sentence(&why), at_once: false });
     }
     let fleet = head.fleet.apply(revision, &entry.change_set.documents);
-    let fleet = fleet.map_err(|error| Behind::Mute(unreadable(revision, error)))?;
+    let fleet = fleet.map_err(|error| unreadable(revision, error))?;
     Ok(Head { fleet, position: Position { revision, entry: entry.change_set.entry }, ..head.clone() })
 }
 

@@ -58,10 +58,12 @@ pub async fn run(
     let view = Arc::new(View::default());
     let service = Arc::new(service(config.clone(), Arc::clone(&view))?);
     let mut connections = Connections::new(Arc::clone(&service));
+    // A task of its own: whatever it takes to follow, connections are accepted.
+    let mut follower = tokio::spawn(followed(config.clone(), source, Arc::clone(&view)));
     let ended = tokio::select! {
         () = shutdown => Ok(()),
         () = connections.accept(&listener) => Ok(()),
-        Err(error) = followed(&config, &source, &view) => Err(error),
+        Ok(Err(error)) = &mut follower => Err(error),
     };
     // From here on a new connection is refused by the kernel instead of being left unanswered.
     drop(listener);
@@ -71,15 +73,16 @@ pub async fn run(
     if tokio::time::timeout_at(deadline, service.writer.idle()).await.is_err() {
         tracing::error!("a write is still under way at the end of DRAIN_TIMEOUT; its outcome is the store's");
     }
+    follower.abort();
     ended
 }
 
-/// Never returns but with an error.
-async fn followed(config: &Config, source: &Source, view: &View) -> Result<(), StartError> {
-    start::start(config, source, view).await?;
-    follow::follow(view, config.max_staleness).await;
-    // Mute: what is known is served as long as it may be, and /ready says why that ends.
-    std::future::pending().await
+/// Returns where a person must act before the store can be read, or once it is followed no further:
+/// what is known is then served as long as it may be, and /ready says why that ends.
+async fn followed(config: Config, source: Source, view: Arc<View>) -> Result<(), StartError> {
+    start::start(&config, &source, &view).await?;
+    follow::follow(&view, config.max_staleness).await;
+    Ok(())
 }
 
 fn service(config: Config, view: Arc<View>) -> Result<Service, StartError> {

@@ -17,7 +17,12 @@ fn main() -> ExitCode {
         Err(error) => return fail(2, &error),
     };
     match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime.block_on(serve(config)),
+        Ok(runtime) => {
+            let code = runtime.block_on(serve(config));
+            // What still computes after the drain computes for nobody.
+            runtime.shutdown_background();
+            code
+        }
         Err(error) => fail(1, &error),
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use flux_resourceset_merge::Fleet;
 use flux_resourceset_model::Rules;
 use flux_resourceset_store::{Access, Committed, Error, MemoryStore, Position, SqliteStore, Store};
+use tokio::task::spawn_blocking;
 
 use crate::config::{ApiMode, Config, Database};
 use crate::follow::{self, Behind, Pauses};
@@ -135,8 +136,10 @@ async fn seed(config: &Config, rules: &Rules, store: &dyn Store) -> Result<(), F
         );
         return Ok(());
     }
-    let change_set =
-        seed::change_set(path, &Fleet::empty(rules.clone())).map_err(|error| Failed::Final(error.into()))?;
+    let (file, empty) = (path.clone(), Fleet::empty(rules.clone()));
+    let read = spawn_blocking(move || seed::change_set(&file, &empty)).await;
+    let read = read.map_err(|panic| Failed::Final(StartError::Store(format!("seeding failed: {panic}"))))?;
+    let change_set = read.map_err(|error| Failed::Final(error.into()))?;
     if change_set.documents.is_empty() {
         tracing::info!("SEED_FILE holds no documents: not seeded");
         return Ok(());

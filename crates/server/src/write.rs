@@ -8,6 +8,7 @@ use bytes::Bytes;
 use flux_resourceset_model::change::{ChangeSet, DocumentChange, Entry, EntryId, Operation, Verb};
 use flux_resourceset_store::{Changes, Committed, Error, ErrorKind, Position, Store};
 use tokio::sync::Mutex;
+use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 
@@ -90,7 +91,7 @@ impl Writer {
                 }
             }
             let head = self.view.now().writable()?.clone();
-            match check(&head, ask) {
+            match checked(&head, ask).await {
                 Ok(Checked::Changes(documents)) => {
                     match self.commit(&head, change_set(ask, id, documents)).await? {
                         Outcome::Done(entry) => return written(&head, &entry, &ask.operation),
@@ -116,7 +117,7 @@ impl Writer {
                 let entry = entries.into_iter().next();
                 let entry =
                     entry.ok_or_else(|| ApiError::internal("the store committed without an entry"))?;
-                self.take(head, &entry, asked)?;
+                self.take(head, &entry, asked).await?;
                 Ok(Outcome::Done(entry))
             }
             Ok(Committed::Conflict(_)) => Ok(Outcome::Moved),
@@ -132,8 +133,9 @@ impl Writer {
     }
 
     /// Swaps in what was just committed: nobody else can have written between.
-    fn take(&self, head: &Head, entry: &Entry, asked: Moment) -> Result<(), ApiError> {
-        let next = follow::applied(head, entry).map_err(|behind| self.behind(behind))?;
+    async fn take(&self, head: &Head, entry: &Entry, asked: Moment) -> Result<(), ApiError> {
+        let next = follow::applied(head.clone(), vec![entry.clone()]).await;
+        let next = next.map_err(|behind| self.behind(behind))?;
         self.view.advance(&Head { confirmed: asked, ..next });
         Ok(())
     }
@@ -200,6 +202,13 @@ impl Doubt {
 enum Checked {
     Nothing(Written),
     Changes(Vec<DocumentChange>),
+}
+
+/// [`check`] on a thread of its own: a change of the catalog concerns every cluster, and polls go on meanwhile.
+async fn checked(head: &Head, ask: &Ask) -> Result<Checked, ApiError> {
+    let (head, ask) = (head.clone(), ask.clone());
+    let work = spawn_blocking(move || check(&head, &ask));
+    work.await.unwrap_or_else(|panic| Err(ApiError::internal(panic)))
 }
 
 /// What `ask` would change in `head`. Pure.
