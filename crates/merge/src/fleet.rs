@@ -140,15 +140,6 @@ impl Fleet {
         Ok(next)
     }
 
-    /// The fleet that a file of documents describes, in the form of `data/seed.json`: for each type's
-    /// plural an array of documents. A reference to a definition that is missing is skipped in answers.
-    ///
-    /// # Errors
-    /// [`crate::Refusal::Invalid`] with every violation of every document.
-    pub fn from_json(text: &str) -> Result<Self, crate::Refusal> {
-        crate::prepare::from_json(text)
-    }
-
     pub(crate) fn at(mut self, revision: u64) -> Self {
         self.revision = revision;
         self

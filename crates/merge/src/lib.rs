@@ -18,6 +18,7 @@
 
 mod answer;
 mod check;
+mod file;
 mod fleet;
 mod input;
 mod list;
@@ -26,6 +27,7 @@ mod refusal;
 mod release;
 
 pub use answer::NoAnswer;
+pub use file::PreparedFile;
 pub use fleet::{Document, Fleet, LoadError};
 pub use input::{ClusterBlock, ComponentInput, DefinitionInput, Input, Source};
 pub use list::{FleetFilter, NoList, Shard};

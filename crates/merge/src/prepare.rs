@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use flux_resourceset_model::change::{DocumentChange, Key, Operation, Verb};
 use flux_resourceset_model::{
-    Body, CLUSTERS, DnsName, PLATFORM_COMPONENTS, ResourceType, Rules, TOMBSTONES, Tombstone, Violation,
+    Body, CLUSTERS, DnsName, PLATFORM_COMPONENTS, ResourceType, TOMBSTONES, Tombstone, Violation,
 };
 use serde_json::Value;
 
@@ -33,43 +33,8 @@ impl Fleet {
     }
 }
 
-/// The fleet of a file in the form of `data/seed.json`.
-pub(crate) fn from_json(text: &str) -> Result<Fleet, Refusal> {
-    let operations = creations(text)?;
-    let empty = Fleet::empty(Rules::default());
-    let mut draft = Draft::of(&empty);
-    for operation in &operations {
-        draft.perform(operation)?;
-    }
-    draft.refuse(&operations)?;
-    Ok(draft.after.at(1))
-}
-
-fn creations(text: &str) -> Result<Vec<Operation>, Refusal> {
-    let wrong = |pointer: String, code, message: String| {
-        Refusal::Invalid(vec![Violation::new(pointer, code, message)])
-    };
-    let file: Body =
-        serde_json::from_str(text).map_err(|error| wrong(String::new(), "json", error.to_string()))?;
-    let mut operations = Vec::new();
-    for (plural, documents) in file {
-        let kind = ResourceType::of(&plural);
-        let kind = kind.ok_or_else(|| {
-            wrong(format!("/{plural}"), "unknown_type", format!("`{plural}` is no resource type"))
-        })?;
-        for (at, body) in documents.as_array().into_iter().flatten().enumerate() {
-            let id = body.as_object().and_then(|body| kind.id_of_new(body));
-            let id = id.ok_or_else(|| {
-                wrong(format!("/{plural}/{at}/id"), "missing_field", "`id` is required".into())
-            })?;
-            let key = Key::new(&plural, id);
-            operations.push(Operation { verb: Verb::Create, key, body: Some(body.clone()), force: false });
-        }
-    }
-    Ok(operations)
-}
-
-struct Draft<'a> {
+/// The fleet as operations would leave it, before they are checked against each other.
+pub(crate) struct Draft<'a> {
     before: &'a Fleet,
     after: Fleet,
     touched: BTreeSet<Key>,
@@ -87,6 +52,16 @@ impl<'a> Draft<'a> {
             broken: BTreeSet::new(),
             wrong: Vec::new(),
         }
+    }
+
+    /// The fleet that `operations` leave when only each document alone is judged.
+    pub(crate) fn unchecked(before: &'a Fleet, operations: &[Operation]) -> Result<Fleet, Refusal> {
+        let mut draft = Draft::of(before);
+        for operation in operations {
+            draft.perform(operation)?;
+        }
+        draft.refuse(operations)?;
+        Ok(draft.after)
     }
 
     fn perform(&mut self, operation: &Operation) -> Result<(), Refusal> {

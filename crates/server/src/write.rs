@@ -219,10 +219,7 @@ fn check(head: &Head, ask: &Ask) -> Result<Checked, ApiError> {
     if current.is_some() || *verb == Verb::Create {
         ask.precondition.check(current.map(|document| document.revision()))?;
     }
-    let mut documents = head.fleet.prepare(std::slice::from_ref(&ask.operation)).map_err(refused)?;
-    documents.retain(|change| {
-        head.fleet.get(&change.key).map(|document| document.body()) != change.body.as_deref()
-    });
+    let documents = head.fleet.prepare(std::slice::from_ref(&ask.operation)).map_err(refused)?;
     match current {
         Some(document) if documents.is_empty() => Ok(Checked::Nothing(Written {
             body: Bytes::copy_from_slice(document.body()),

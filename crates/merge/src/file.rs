@@ -1,0 +1,186 @@
+//! A whole fleet in one file, in the form of `data/seed.json`: for each type's plural a list of documents.
+//! Everything that is wrong with it is said at once, by pointers into the file.
+
+use std::collections::BTreeMap;
+
+use flux_resourceset_model::change::{DocumentChange, Key, Operation, Verb};
+use flux_resourceset_model::{ResourceType, Rules, TOMBSTONES, Violation, built_in};
+use serde_json::Value;
+
+use crate::fleet::Fleet;
+use crate::prepare::Draft;
+use crate::refusal::Refusal;
+
+/// What a file asks for and what would come of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PreparedFile {
+    /// A create for each document, in the file's order.
+    pub operations: Vec<Operation>,
+    /// The documents that they would leave behind.
+    pub documents: Vec<DocumentChange>,
+}
+
+impl Fleet {
+    /// What creating every document of `file` would leave behind. Pure.
+    ///
+    /// # Errors
+    /// Every violation of every document, and between them, each with its pointer into the file.
+    pub fn prepare_file(&self, file: &Value) -> Result<PreparedFile, Vec<Violation>> {
+        let mut read = File::read(file);
+        match self.prepare(&read.operations) {
+            Ok(documents) if read.violations.is_empty() => {
+                Ok(PreparedFile { operations: read.operations, documents })
+            }
+            Ok(_) => Err(read.violations),
+            Err(refusal) => Err(read.refused(&refusal)),
+        }
+    }
+
+    /// The fleet that `text` describes, with the default [`Rules`]. A reference to what is not in it is
+    /// skipped in answers; a server's loading and writing refuse it.
+    ///
+    /// # Errors
+    /// [`Refusal::Invalid`] with every violation of every document, by pointers into the file.
+    pub fn from_json(text: &str) -> Result<Self, Refusal> {
+        let file = serde_json::from_str(text)
+            .map_err(|error| Refusal::Invalid(vec![Violation::new("", "json", error.to_string())]))?;
+        let mut read = File::read(&file);
+        let empty = Fleet::empty(Rules::default());
+        match Draft::unchecked(&empty, &read.operations) {
+            Ok(fleet) if read.violations.is_empty() => Ok(fleet.at(1)),
+            Ok(_) => Err(Refusal::Invalid(read.violations)),
+            Err(refusal) => Err(Refusal::Invalid(read.refused(&refusal))),
+        }
+    }
+}
+
+#[derive(Default)]
+struct File {
+    operations: Vec<Operation>,
+    /// Where in the file each document stands.
+    places: BTreeMap<Key, String>,
+    violations: Vec<Violation>,
+}
+
+impl File {
+    fn read(file: &Value) -> Self {
+        let mut read = File::default();
+        match file {
+            Value::Object(types) => {
+                types.iter().for_each(|(plural, documents)| read.add_type(plural, documents))
+            }
+            _ => read.wrong("", "type", "a fleet's file is a JSON object of lists, one for each type".into()),
+        }
+        read
+    }
+
+    fn wrong(&mut self, pointer: impl Into<String>, code: &'static str, message: String) {
+        self.violations.push(Violation::new(pointer, code, message));
+    }
+
+    fn add_type(&mut self, plural: &str, documents: &Value) {
+        let pointer = format!("/{plural}");
+        let Some(kind) = ResourceType::of(plural).filter(|kind| kind.plural() != TOMBSTONES) else {
+            let known = built_in().iter().map(ResourceType::plural).filter(|plural| *plural != TOMBSTONES);
+            let known = known.collect::<Vec<_>>().join(", ");
+            let message = format!("`{plural}` is not a resource type; known are {known}");
+            return self.wrong(pointer, "unknown_field", message);
+        };
+        match documents {
+            Value::Array(documents) => {
+                for (at, body) in documents.iter().enumerate() {
+                    self.add(kind, format!("{pointer}/{at}"), body);
+                }
+            }
+            _ => self.wrong(pointer, "type", "is not a list of documents".into()),
+        }
+    }
+
+    fn add(&mut self, kind: &ResourceType, place: String, body: &Value) {
+        let id = body.as_object().and_then(|body| kind.id_of_new(body));
+        // Without an id the document is still checked, so that all it lacks is said; no two share a name.
+        let key = Key::new(kind.plural(), id.unwrap_or_else(|| place.clone()));
+        if let Some(earlier) = self.places.get(&key) {
+            let message = format!("`{}` is already the id of {earlier}", key.id);
+            return self.wrong(format!("{place}/id"), "repeated", message);
+        }
+        self.places.insert(key.clone(), place);
+        self.operations.push(Operation { verb: Verb::Create, key, body: Some(body.clone()), force: false });
+    }
+
+    /// What `refusal` says of documents, said of the file, with what was wrong with the file before.
+    fn refused(&mut self, refusal: &Refusal) -> Vec<Violation> {
+        if refusal.violations().is_empty() {
+            self.wrong("", refusal.code(), refusal.to_string());
+        }
+        // With one document alone the checks do not name it.
+        let only = self.operations.first().map(|operation| operation.key.clone());
+        for violation in refusal.violations() {
+            let key = violation.document.as_ref().or(only.as_ref());
+            let place = key.and_then(|key| self.places.get(key)).map_or("", String::as_str);
+            let pointer = format!("{place}{}", violation.pointer);
+            let nameless = key.is_some_and(|key| key.id == place) && violation.pointer == "/id";
+            self.violations.push(match nameless {
+                true => Violation::new(pointer, "missing_field", "`id` is required"),
+                false => Violation::new(pointer, violation.code, violation.message.clone()),
+            });
+        }
+        self.violations.sort();
+        std::mem::take(&mut self.violations)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[track_caller]
+    fn wrong(file: &Value) -> String {
+        let violations = Fleet::empty(Rules::default()).prepare_file(file).unwrap_err();
+        violations.iter().map(|violation| format!("{violation}\n")).collect()
+    }
+
+    #[test]
+    fn a_good_file_is_one_set_of_documents() {
+        let file = json!({
+            "clusters": [{"cluster_name": "a", "cluster_dns": "a.example.com", "environment": "dev", "namespaces": [{"id": "n"}]}],
+            "namespaces": [{"_id": "n"}],
+        });
+        let prepared = Fleet::empty(Rules::default()).prepare_file(&file).unwrap();
+        let keys: Vec<_> = prepared.documents.iter().map(|document| document.key.to_string()).collect();
+        assert_eq!(keys, ["clusters/a", "namespaces/n"]);
+        assert_eq!(prepared.operations.len(), 2);
+    }
+
+    #[test]
+    fn everything_wrong_is_said_with_its_place_in_the_file() {
+        insta::assert_snapshot!(wrong(&json!({
+            "clusters": [
+                {"cluster_name": "a", "cluster_dns": "-", "environment": "dev"},
+                {"cluster_name": "b", "cluster_dns": "b.example.com", "environment": "dev", "namespaces": [{"id": "gone"}]},
+                {"cluster_dns": "c.example.com", "environment": "dev"},
+            ],
+            "namespaces": [{"id": "n"}, {"id": "n"}, 7],
+            "tombstones": [],
+            "profiles": [],
+        })), @r#"
+        /clusters/0/cluster_dns: "-" is not a DNS name: labels of letters, digits and dashes, separated by dots (format)
+        /clusters/1/namespaces/0/id: `gone` is not in namespaces (reference)
+        /clusters/2/cluster_name: `cluster_name` is required (missing_field)
+        /clusters/2/id: `id` is required (missing_field)
+        /namespaces/1/id: `n` is already the id of /namespaces/0 (repeated)
+        /namespaces/2: a document is a JSON object (type)
+        /profiles: `profiles` is not a resource type; known are clusters, platform_components, namespaces, rolebindings (unknown_field)
+        /tombstones: `tombstones` is not a resource type; known are clusters, platform_components, namespaces, rolebindings (unknown_field)
+        "#);
+    }
+
+    #[test]
+    fn one_document_alone_is_found_too() {
+        let only = json!({"clusters": [{"cluster_name": "a", "cluster_dns": "-", "environment": "dev"}]});
+        insta::assert_snapshot!(wrong(&only), @r#"/clusters/0/cluster_dns: "-" is not a DNS name: labels of letters, digits and dashes, separated by dots (format)"#);
+        insta::assert_snapshot!(wrong(&json!([])), @"/: a fleet's file is a JSON object of lists, one for each type (type)");
+    }
+}
