@@ -259,7 +259,9 @@ fn log(parts: &Parts, notes: &Notes, status: StatusCode, started: Instant, error
     let (method, path, route) = (parts.method.as_str(), parts.uri.path(), notes.route.as_str());
     let path: String = path.chars().take(256).collect();
     let principal = notes.principal.name();
-    if status >= 500 {
+    // A probe that is told "not yet" is no news: what hinders the server is said once, where it is met.
+    let expected = notes.public && status == 503;
+    if status >= 500 && !expected {
         tracing::error!(method, path, route, status, ms, principal, request_id, error, "request");
     } else if notes.public {
         tracing::debug!(method, path, route, status, ms, principal, request_id, error, "request");
