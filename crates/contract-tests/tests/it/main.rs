@@ -1,4 +1,5 @@
 //! The one integration binary of this crate: each module tests one side of the contract.
+//! Over HTTP, the server that is judged runs in this process, on a port of its own.
 
 #![allow(
     clippy::unwrap_used,
@@ -7,7 +8,14 @@
     reason = "clippy.toml allows them in test functions, but not in what these call"
 )]
 
+mod api;
+mod bad_input;
+mod client;
 mod command;
+mod http;
 mod limits;
 mod rendering;
+mod server;
+mod transcript;
+mod troubled_store;
 mod violations;

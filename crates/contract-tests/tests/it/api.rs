@@ -1,0 +1,7 @@
+//! The API as its clients meet it: every route's success, every error's code, as snapshots of the exchange.
+//! What clients rely on cannot change without somebody reading the change.
+
+mod complete;
+mod refusals;
+mod routes;
+mod trouble;

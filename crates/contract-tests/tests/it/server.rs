@@ -1,0 +1,141 @@
+//! The server under judgement: in this process, on a free port, over a store in memory; gone with its value.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use flux_resourceset_server::config::{Config, Variables};
+use flux_resourceset_server::{Source, StartError, run};
+use flux_resourceset_store::{MemoryStore, Store};
+use serde_json::{Value, json};
+use tokio::sync::oneshot;
+
+use crate::http::{PATIENCE, Reply, Request};
+
+pub(crate) const READ: &str = "read-token";
+pub(crate) const WRITE: &str = "write-token";
+
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<Result<(), StartError>>>,
+}
+
+pub(crate) fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
+}
+
+impl Server {
+    /// The demo fleet of `data/seed.json`, at revision 1.
+    pub(crate) fn demo() -> Self {
+        Self::demo_with(&[])
+    }
+
+    pub(crate) fn demo_with(variables: &[(&str, &str)]) -> Self {
+        let seed = workspace().join("data/seed.json");
+        let mut variables = variables.to_vec();
+        variables.push(("SEED_FILE", seed.to_str().unwrap()));
+        Self::over(Arc::new(MemoryStore::new()), &variables).ready()
+    }
+
+    /// A store into which nothing was ever written.
+    pub(crate) fn empty() -> Self {
+        Self::over(Arc::new(MemoryStore::new()), &[]).ready()
+    }
+
+    /// In crud mode, unless `variables` say otherwise; not waited for.
+    pub(crate) fn over(store: Arc<dyn Store>, variables: &[(&str, &str)]) -> Self {
+        let defaults = [
+            ("AUTH_TOKEN", READ),
+            ("CRUD_AUTH_TOKEN", WRITE),
+            ("API_MODE", "crud"),
+            ("STORE_BACKEND", "memory"),
+        ];
+        let variables: Variables = defaults
+            .iter()
+            .chain(variables)
+            .map(|(name, value)| ((*name).to_owned(), Some((*value).to_owned())))
+            .collect();
+        let config = Config::read(&variables).unwrap();
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop, stopped) = oneshot::channel();
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+            runtime.unwrap().block_on(async move {
+                let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+                run(listener, Source::Open(store), config, async {
+                    // Told to end or left alone: both end it.
+                    let _: Result<(), _> = stopped.await;
+                })
+                .await
+            })
+        });
+        Server { address, stop: Some(stop), thread: Some(thread) }
+    }
+
+    #[track_caller]
+    pub(crate) fn ready(self) -> Self {
+        until("the server is ready", || self.send(&Request::get("/ready")).status == 200);
+        self
+    }
+
+    #[track_caller]
+    pub(crate) fn send(&self, request: &Request) -> Reply {
+        request.send(self.address)
+    }
+
+    #[track_caller]
+    pub(crate) fn get(&self, path: &str) -> Reply {
+        self.send(&Request::get(path).token(READ))
+    }
+
+    /// Creates a document, which must be right.
+    #[track_caller]
+    pub(crate) fn create(&self, plural: &str, document: &Value) {
+        self.send(&Request::new("POST", format!("/{plural}")).token(WRITE).json(document)).expect(201);
+    }
+
+    /// The revision of the fleet that is served: every write that stored something raised it by one.
+    #[track_caller]
+    pub(crate) fn revision(&self) -> Value {
+        self.send(&Request::get("/ready")).expect(200).json()["revision"].clone()
+    }
+
+    /// All documents of every type.
+    #[track_caller]
+    pub(crate) fn documents(&self) -> Value {
+        let types = ["clusters", "platform_components", "namespaces", "rolebindings", "api/v2/tombstones"];
+        types.map(|plural| self.get(&format!("/{plural}")).expect(200).json()).into_iter().collect()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        let ended = self.thread.take().map(JoinHandle::join);
+        if !std::thread::panicking() {
+            ended.unwrap().unwrap().unwrap();
+        }
+    }
+}
+
+/// Asks until the answer is yes; a deadline, not a pause, decides that it never will be.
+#[track_caller]
+pub(crate) fn until(what: &str, mut ask: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !ask() {
+        assert!(start.elapsed() < PATIENCE, "never: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// A valid cluster of the demo fleet's kind, with nothing assigned.
+pub(crate) fn cluster(name: &str) -> Value {
+    json!({
+        "id": name, "cluster_name": name, "cluster_dns": format!("{name}.k8s.example.com"), "environment": "dev"
+    })
+}
