@@ -1,12 +1,22 @@
 //! `cargo xtask`: the project's chores, the same for people and for CI.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "these commands talk to a person")]
 
+mod chart_repository;
 mod ci;
+mod control_plane;
 mod demo;
+mod e2e;
+mod fleet;
+mod kubectl;
+mod manifests;
+mod member;
+mod oci_registry;
 mod poll;
+mod scene;
 mod server;
 mod static_programs;
 mod tools;
+mod wait;
 mod workspace;
 
 use std::process::ExitCode;
@@ -29,6 +39,11 @@ enum Command {
         #[arg(long)]
         cluster: bool,
     },
+    /// Proves on a real Kubernetes API server and the real Flux what the product promises (needs Go)
+    E2e {
+        /// Only scenarios whose name contains one of these
+        filters: Vec<String>,
+    },
     /// Builds the programs of a real cluster into target/e2e/ (needs Go)
     Tools {
         /// Only those that render manifests: flux-operator's command line and kustomize
@@ -45,6 +60,7 @@ fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Demo { cluster: false } => demo::run(),
         Command::Demo { cluster: true } => Err(anyhow::anyhow!("not yet")),
+        Command::E2e { filters } => e2e::run(&filters),
         Command::Tools { render: true } => tools::Tools::ensure_render().map(drop),
         Command::Tools { render: false } => tools::Tools::ensure().map(drop),
         Command::Static => static_programs::check(),

@@ -13,6 +13,7 @@ pub(crate) fn root() -> &'static Path {
 }
 
 /// The server and the command line, built.
+#[derive(Clone)]
 pub(crate) struct Programs {
     pub(crate) server: PathBuf,
     pub(crate) cli: PathBuf,
