@@ -1,4 +1,5 @@
-//! What the real Flux Operator makes of `deploy/resourcesets`, and what `kustomize` makes of every folder of `deploy/`.
+//! What the real Flux Operator makes of `deploy/resourcesets` from our server's answers, and what `kustomize`
+//! makes of every folder of `deploy/`.
 //! Apart from the contract's tests, since it needs two programs of Flux's world (e2e/README.md).
 
 #![allow(clippy::print_stderr, reason = "a test that cannot run says so where the runner shows it")]
@@ -6,15 +7,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use flux_resourceset_contract_tests::check;
+use flux_resourceset_store::MemoryStore;
 use serde_json::{Map, Value, json};
 
-const DEMO: &str = "demo-cluster-01.k8s.example.com";
+use crate::http::Request;
+use crate::server::{Server, WRITE, cluster, workspace};
 
-fn workspace() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
-}
+const DEMO: &str = "demo-cluster-01.k8s.example.com";
 
 /// The program `name`: where the variable `variable` says, else as `cargo xtask tools` built it.
 ///
@@ -36,20 +39,56 @@ fn tool(name: &str, variable: &str) -> Option<PathBuf> {
     None
 }
 
-/// The answer to a poll of `resource_type` by the cluster `dns`: the body as Flux gets it.
-fn answer(dns: &str, resource_type: &str) -> String {
-    assert_eq!(dns, DEMO);
-    case(&format!("demo-{resource_type}"))
+/// The inputs that `server` answers to a poll by the demo cluster, judged.
+#[track_caller]
+fn polled(server: &Server, path: &str) -> Vec<Value> {
+    let reply = server.get(&format!("/api/v2/flux/clusters/{DEMO}/{path}")).expect(200);
+    check(&reply.body).unwrap_or_else(|violations| panic!("{violations:#?}"));
+    reply.json()["inputs"].as_array().unwrap().clone()
 }
 
-fn case(name: &str) -> String {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/rendering");
-    std::fs::read_to_string(folder.join(format!("{name}.json"))).unwrap()
+/// What the demo cluster gets from a server that starts with the documents of `file`.
+fn seeded(file: &Path, path: &str) -> Vec<Value> {
+    let variables = [("SEED_FILE", file.to_str().unwrap())];
+    polled(&Server::over(Arc::new(MemoryStore::new()), &variables).ready(), path)
 }
 
-fn inputs(body: &str) -> Vec<Value> {
-    let body: Value = serde_json::from_str(body).unwrap();
-    body["inputs"].as_array().unwrap().clone()
+fn demo(path: &str) -> Vec<Value> {
+    seeded(&workspace().join("data/seed.json"), path)
+}
+
+/// Every way that a document can take.
+fn all_ways(path: &str) -> Vec<Value> {
+    seeded(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/rendering/fleet.json"), path)
+}
+
+/// What the demo cluster gets of one component that has these fields, and these patches.
+#[track_caller]
+fn written(mut document: Value, patches: &Map<String, Value>) -> Vec<Value> {
+    let server = Server::empty();
+    let id = document["id"].clone();
+    document["component_path"] = json!("chart");
+    document["oci_url"] = json!("oci://registry.example.com/x");
+    server.create("platform_components", &document);
+    let mut cluster = cluster("demo-cluster-01");
+    cluster["platform_components"] = json!([{"id": id}]);
+    cluster["patches"][id.as_str().unwrap()] = json!(patches);
+    server.create("clusters", &cluster);
+    polled(&server, "platform-components")
+}
+
+/// Namespaces that our server refuses to store; another's may be answered so.
+fn unlawful_namespaces() -> Vec<Value> {
+    let input = |id: &str, labels: Value, annotations: Value| {
+        json!({
+            "id": id, "labels": labels, "annotations": annotations, "on_remove": "delete",
+            "cluster": {"name": "demo-cluster-01", "dns": DEMO, "environment": "dev"},
+        })
+    };
+    let labels = json!({"fluxcd.controlplane.io/prune": "disabled", "ok": "1"});
+    let annotations =
+        json!({"fluxcd.controlplane.io/reconcile": "disabled", "fluxcd.controlplane.io/prune": "disabled"});
+    vec![input("flux-system", json!({}), json!({})), input("bold", labels, annotations)]
 }
 
 /// What `flux-operator build rset` prints for the ResourceSet `name` with these inputs, or what it complains of.
@@ -111,8 +150,7 @@ fn find<'a>(documents: &'a [Value], name: &str) -> &'a Value {
 
 /// Texts that YAML, Go templates, `helm --set` or Flux's substitution would take for something else.
 ///
-/// Not among them: U+007F to U+009F, U+FFFE and U+FFFF. Flux puts every answer through YAML, which refuses all of
-/// these (the poll fails) but U+0085, of which it makes a space; so they may not be stored in the first place.
+/// What YAML does not carry is not among them, since it cannot be stored.
 fn hostile_texts() -> Vec<String> {
     let mut texts: Vec<String> = [
         "say \"hi\" and 'ho'",
@@ -161,7 +199,6 @@ fn hostile_texts() -> Vec<String> {
         "---",
         "...",
         "Grüße 你好 שלום 🚀 e\u{301}",
-        "\u{1}\u{1b}\u{2028}\u{feff}",
     ]
     .map(String::from)
     .to_vec();
@@ -227,7 +264,7 @@ fn same(left: &BTreeMap<String, String>, right: &BTreeMap<String, String>) {
 fn the_demo_fleet() {
     let Some(program) = tool("flux-operator", "FLUX_OPERATOR") else { return };
     for name in ["platform-components", "namespaces", "rolebindings"] {
-        let yaml = render(&program, name, &inputs(&answer(DEMO, name))).unwrap();
+        let yaml = render(&program, name, &demo(name)).unwrap();
         insta::assert_snapshot!(format!("demo-{name}"), yaml);
     }
 }
@@ -235,27 +272,52 @@ fn the_demo_fleet() {
 #[test]
 fn every_way_an_input_can_be() {
     let Some(program) = tool("flux-operator", "FLUX_OPERATOR") else { return };
-    for (name, case_name) in [
+    for (name, snapshot) in [
         ("platform-components", "components"),
         ("namespaces", "namespaces"),
         ("rolebindings", "rolebindings"),
     ] {
-        let yaml = render(&program, name, &inputs(&case(case_name))).unwrap();
-        insta::assert_snapshot!(case_name, yaml);
+        let mut inputs = all_ways(name);
+        if name == "namespaces" {
+            inputs.extend(unlawful_namespaces());
+        }
+        let yaml = render(&program, name, &inputs).unwrap();
+        insta::assert_snapshot!(snapshot, yaml);
+    }
+}
+
+#[test]
+fn what_our_server_would_not_take() {
+    let server = Server::demo();
+    let mut documents = unlawful_namespaces();
+    for mut document in documents.drain(..) {
+        document.as_object_mut().unwrap().remove("cluster");
+        server.send(&Request::new("POST", "/namespaces").token(WRITE).json(&document)).expect(400);
+    }
+    // What only Helm knows changes nothing of an overlay.
+    let Some(program) = tool("flux-operator", "FLUX_OPERATOR") else { return };
+    for input in all_ways("platform-components").into_iter().filter(|one| one["delivery"] == "kustomize") {
+        let mut other = input.clone();
+        for (key, value) in [("values", json!({"a": 1})), ("crds", json!("Skip")), ("name", json!("n"))] {
+            other["release"][key] = value;
+        }
+        assert_eq!(
+            render(&program, "platform-components", &[other]),
+            render(&program, "platform-components", &[input])
+        );
     }
 }
 
 #[test]
 fn what_is_kept_is_marked_on_every_object() {
     let Some(program) = tool("flux-operator", "FLUX_OPERATOR") else { return };
-    let cases = [
-        ("platform-components", "components"),
-        ("namespaces", "namespaces"),
-        ("rolebindings", "rolebindings"),
-    ];
-    for (name, case_name) in cases {
+    for name in ["platform-components", "namespaces", "rolebindings"] {
+        let mut inputs = all_ways(name);
+        if name == "namespaces" {
+            inputs.extend(unlawful_namespaces());
+        }
         for on_remove in ["keep", "delete"] {
-            for mut input in inputs(&case(case_name)) {
+            for mut input in inputs.clone() {
                 input["on_remove"] = json!(on_remove);
                 for object in rendered(&program, name, &[input.clone()]) {
                     let kept =
@@ -303,10 +365,8 @@ fn a_hostile_patch_arrives_as_written() {
     for key in ["values.yaml", &format!("raw.{}", "0".repeat(64)), &format!("escaped.{}", "0".repeat(64))] {
         patches.insert(key.to_owned(), json!("plain"));
     }
-    let mut input = component("hostile");
-    input["patches"] = json!(patches);
-    input["release"] = json!({"values": {"a": 1}});
-    let documents = rendered(&program, "platform-components", &[input.clone()]);
+    let inputs = written(json!({"id": "hostile", "release": {"values": {"a": 1}}}), &patches);
+    let documents = rendered(&program, "platform-components", &inputs);
     let want: BTreeMap<String, String> =
         patches.iter().map(|(path, text)| (path.clone(), text.as_str().unwrap().to_owned())).collect();
     same(&patches_at_helm(&documents, "hostile"), &want);
@@ -320,14 +380,13 @@ fn a_hostile_patch_arrives_as_written() {
     let values: Value = serde_saphyr::from_str(data["values.yaml"].as_str().unwrap()).unwrap();
     assert_eq!(values, json!({"a": 1}));
 
-    input["delivery"] = json!("kustomize");
     let variables: Map<String, Value> = hostile_texts()
         .into_iter()
         .enumerate()
         .map(|(number, text)| (format!("TEXT_{number}"), json!(text)))
         .collect();
-    input["patches"] = json!(variables);
-    let documents = rendered(&program, "platform-components", &[input]);
+    let inputs = written(json!({"id": "hostile", "delivery": "kustomize"}), &variables);
+    let documents = rendered(&program, "platform-components", &inputs);
     let substitute = &find(&documents, "Kustomization platform-hostile")["spec"]["postBuild"]["substitute"];
     for (name, text) in variables {
         assert_eq!(substitute[&name], text, "{name}");
@@ -346,9 +405,8 @@ fn hostile_values_arrive_as_written() {
         "numbers".into(),
         json!([0, -1, 1.5, 9_007_199_254_740_991_i64, 1e-7, true, false, null, {}, []]),
     );
-    let mut input = component("hostile");
-    input["release"] = json!({"values": values});
-    let documents = rendered(&program, "platform-components", &[input]);
+    let inputs = written(json!({"id": "hostile", "release": {"values": values}}), &Map::new());
+    let documents = rendered(&program, "platform-components", &inputs);
     let data = &find(&documents, "ConfigMap values-hostile-demo-cluster-01")["data"];
     let arrived: Value = serde_saphyr::from_str(data["values.yaml"].as_str().unwrap()).unwrap();
     for (key, value) in &values {
@@ -357,6 +415,7 @@ fn hostile_values_arrive_as_written() {
     assert_eq!(arrived.as_object().unwrap().len(), values.len());
 }
 
+/// As another server might answer: ours would refuse most of it.
 #[test]
 fn a_hostile_value_in_any_field_keeps_the_shape() {
     let Some(program) = tool("flux-operator", "FLUX_OPERATOR") else { return };
@@ -412,6 +471,84 @@ fn a_hostile_value_in_any_field_keeps_the_shape() {
     }
 }
 
+/// One hostile text in one field: our server refuses it, or it is rendered as it was written.
+#[test]
+fn a_hostile_field_is_refused_or_arrives() {
+    let Some(program) = tool("flux-operator", "FLUX_OPERATOR") else { return };
+    let server = Server::empty();
+    let (mut sent, mut taken) = (0, Vec::new());
+    for (number, text) in hostile_texts().into_iter().enumerate() {
+        let url = format!("https://charts.example.com/{text}");
+        for (field, value) in
+            [("component_path", &text), ("component_version", &text), ("oci_tag", &text), ("oci_url", &url)]
+        {
+            let id = format!("{}-{number}", field.replace('_', "-"));
+            let mut document =
+                json!({"id": id, "component_path": "chart", "oci_url": "https://charts.example.com"});
+            document[field] = json!(value);
+            let request = Request::new("POST", "/platform_components").token(WRITE).json(&document);
+            sent += 1;
+            match server.send(&request).status {
+                201 => taken.push((id, field, value.clone())),
+                status => assert_eq!(status, 400, "{document}"),
+            }
+        }
+    }
+    assert!(taken.len() > 50 && taken.len() < sent, "{} of {sent}", taken.len());
+    let mut cluster = cluster("demo-cluster-01");
+    cluster["platform_components"] = taken.iter().map(|(id, ..)| json!({"id": id})).collect();
+    server.create("clusters", &cluster);
+    let documents = rendered(&program, "platform-components", &polled(&server, "platform-components"));
+    for (id, field, value) in taken {
+        let chart = &find(&documents, &format!("HelmRelease platform-{id}"))["spec"]["chart"]["spec"];
+        let repository = &find(&documents, &format!("HelmRepository charts-{id}"))["spec"];
+        let arrived = match field {
+            "component_path" => &chart["chart"],
+            "oci_url" => &repository["url"],
+            _ => &chart["version"],
+        };
+        assert_eq!(arrived, &json!(value), "{field}");
+    }
+}
+
+/// The same of what people write into annotations and subjects.
+#[test]
+fn hostile_annotations_and_subjects_are_refused_or_arrive() {
+    let Some(program) = tool("flux-operator", "FLUX_OPERATOR") else { return };
+    let server = Server::empty();
+    let texts = hostile_texts();
+    let annotations: Map<String, Value> = texts
+        .iter()
+        .enumerate()
+        .map(|(number, text)| (format!("example.com/text-{number}"), json!(text)))
+        .collect();
+    server.create("namespaces", &json!({"id": "yes", "annotations": annotations}));
+    let mut subjects = Vec::new();
+    for text in &texts {
+        let subject = json!({"kind": "Group", "name": text, "apiGroup": "rbac.authorization.k8s.io"});
+        let binding = json!({"id": format!("one-{}", subjects.len()), "role": "view", "subjects": [subject]});
+        let request = Request::new("POST", "/rolebindings").token(WRITE).json(&binding);
+        match server.send(&request).status {
+            201 => subjects.push(subject),
+            status => assert_eq!(status, 400, "{binding}"),
+        }
+    }
+    assert!(subjects.len() > 30, "{}", subjects.len());
+    server.create("rolebindings", &json!({"id": "all", "role": "view", "subjects": subjects}));
+    let mut cluster = cluster("demo-cluster-01");
+    cluster["namespaces"] = json!([{"id": "yes"}]);
+    cluster["rolebindings"] = json!([{"id": "all"}]);
+    server.create("clusters", &cluster);
+    let documents = rendered(&program, "namespaces", &polled(&server, "namespaces"));
+    let arrived = &find(&documents, "Namespace yes")["metadata"]["annotations"];
+    for (key, text) in &annotations {
+        assert_eq!(&arrived[key], text);
+    }
+    let documents = rendered(&program, "rolebindings", &polled(&server, "rolebindings"));
+    assert_eq!(find(&documents, "ClusterRoleBinding all")["subjects"], json!(subjects));
+}
+
+/// As another server might answer: ours would refuse most of it.
 #[test]
 fn hostile_namespaces_and_rolebindings() {
     let Some(program) = tool("flux-operator", "FLUX_OPERATOR") else { return };
@@ -452,7 +589,7 @@ fn an_older_servers_answer_is_filled_by_the_provider() {
         let path = workspace().join(format!("deploy/providers/{name}.yaml"));
         let provider: Value = serde_saphyr::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
         let defaults = provider["spec"]["defaultValues"].as_object().unwrap();
-        let full = inputs(&answer(DEMO, name));
+        let full = demo(name);
         let filled: Vec<Value> = full
             .iter()
             .map(|input| {
