@@ -97,9 +97,17 @@ impl File {
     }
 
     fn add(&mut self, kind: &ResourceType, place: String, body: &Value) {
-        let id = body.as_object().and_then(|body| kind.id_of_new(body));
-        // Without an id the document is still checked, so that all it lacks is said; no two share a name.
-        let key = Key::new(kind.plural(), id.unwrap_or_else(|| place.clone()));
+        let Value::Object(fields) = body else {
+            return self.wrong(place, "type", "a document is a JSON object".into());
+        };
+        // Without an id the document is still judged, so that all it lacks is said.
+        let Some(id) = kind.id_of_new(fields) else {
+            let mut fields = fields.clone();
+            kind.normalize(&mut fields);
+            let wrong = kind.validate(&fields, &Rules::default()).into_iter();
+            return self.violations.extend(wrong.map(|violation| violation.under(&place)));
+        };
+        let key = Key::new(kind.plural(), id);
         if let Some(earlier) = self.places.get(&key) {
             let message = format!("`{}` is already the id of {earlier}", key.id);
             return self.wrong(format!("{place}/id"), "repeated", message);
@@ -118,12 +126,7 @@ impl File {
         for violation in refusal.violations() {
             let key = violation.document.as_ref().or(only.as_ref());
             let place = key.and_then(|key| self.places.get(key)).map_or("", String::as_str);
-            let pointer = format!("{place}{}", violation.pointer);
-            let nameless = key.is_some_and(|key| key.id == place) && violation.pointer == "/id";
-            self.violations.push(match nameless {
-                true => Violation::new(pointer, "missing_field", "`id` is required"),
-                false => Violation::new(pointer, violation.code, violation.message.clone()),
-            });
+            self.violations.push(Violation { document: None, ..violation.clone() }.under(place));
         }
         self.violations.sort();
         std::mem::take(&mut self.violations)

@@ -83,7 +83,10 @@ impl<'a> Draft<'a> {
         let key = &operation.key;
         let Some(mut body) = self.object(operation) else { return Ok(()) };
         kind.normalize(&mut body);
-        body.entry("id").or_insert_with(|| key.id.as_str().into());
+        // Whoever names no id anywhere is told so by the schema.
+        if !key.id.is_empty() {
+            body.entry("id").or_insert_with(|| key.id.as_str().into());
+        }
         if key.kind == CLUSTERS {
             self.bury_no_more(key, &body);
         }

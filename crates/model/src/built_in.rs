@@ -42,7 +42,7 @@ fn cluster(references: &[(&'static str, Value)]) -> Declaration {
                 "type": "object",
                 "propertyNames": {"allOf": [qualified_name(), {
                     "not": {"enum": ["environment", "id"]},
-                    "x-rule": "a label of its own: `environment` and `id` are fields of the cluster already"
+                    "x-rule": "`environment` and `id` are fields of the cluster"
                 }]},
                 "additionalProperties": label_value(),
                 "description": "Kubernetes labels to select clusters by."
@@ -139,7 +139,7 @@ fn platform_component() -> Declaration {
 fn namespace() -> Declaration {
     let id = json!({"type": "string", "allOf": [label(63), {
         "not": {"pattern": "^(kube-.*|default|flux-system)$"},
-        "x-rule": "a namespace to manage: `kube-*`, `default` and `flux-system` never are, since removing one would take the cluster down"
+        "x-rule": "`kube-*`, `default` and `flux-system` are never managed, since removing one would take the cluster down"
     }]});
     Declaration {
         role: Role::Definition,
@@ -157,7 +157,7 @@ fn namespace() -> Declaration {
                     "type": "object",
                     "propertyNames": {"allOf": [qualified_name(), {
                         "not": {"pattern": "^(kubernetes\\.io/metadata\\.name$|([a-z.]+\\.)?fluxcd\\.controlplane\\.io/)"},
-                        "x-rule": "a label that is free to set: Kubernetes and the Flux Operator set this one themselves"
+                        "x-rule": "Kubernetes and the Flux Operator set it themselves"
                     }]},
                     "additionalProperties": label_value()
                 },
@@ -165,7 +165,7 @@ fn namespace() -> Declaration {
                     "type": "object",
                     "propertyNames": {"allOf": [qualified_name(), {
                         "not": {"pattern": "^([a-z.]+\\.)?fluxcd\\.controlplane\\.io/"},
-                        "x-rule": "an annotation that is free to set: these steer the Flux Operator (instead of `prune` use `on_remove`)"
+                        "x-rule": "it steers the Flux Operator (instead of `prune` use `on_remove`)"
                     }]},
                     "additionalProperties": {"type": "string"},
                     "x-max-total-bytes": 262_144
@@ -184,7 +184,7 @@ fn rolebinding() -> Declaration {
         "x-rule": "lower case letters, digits, dashes and colons, starting and ending with a letter or digit"
     }, {
         "not": {"const": "cluster-admin"},
-        "x-rule": "a binding to manage: Kubernetes makes `cluster-admin` itself, and removing it would lock people out"
+        "x-rule": "Kubernetes makes it itself, and removing it would lock people out"
     }]});
     Declaration {
         role: Role::Definition,

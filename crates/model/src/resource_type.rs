@@ -182,11 +182,7 @@ impl ResourceType {
             }
             ValidationErrorKind::PropertyNames { error: inner } => {
                 let key = inner.instance().as_str().unwrap_or_default().to_owned();
-                let rule = rule_of(inner.schema_path().as_str(), &self.declared.schema);
-                let message = rule.map_or_else(
-                    || sentence(inner, &self.declared.schema),
-                    |rule| format!("the key `{key}` is not {rule}"),
-                );
+                let message = format!("the key {}", sentence(inner, &self.declared.schema));
                 vec![Violation::new(format!("{pointer}/{}", escape(&key)), "key", message)]
             }
             kind => vec![Violation::new(pointer, code_of(kind), sentence(error, &self.declared.schema))],
@@ -229,10 +225,10 @@ fn code_of(kind: &ValidationErrorKind) -> &'static str {
 fn sentence(error: &ValidationError<'_>, schema: &Value) -> String {
     let instance = shortened(&error.instance().to_string());
     match error.kind() {
-        ValidationErrorKind::Pattern { .. } | ValidationErrorKind::Not { .. } => {
-            rule_of(error.schema_path().as_str(), schema)
-                .map_or_else(|| error.to_string(), |rule| format!("{instance} is not {rule}"))
-        }
+        ValidationErrorKind::Pattern { .. } => rule_of(error, schema)
+            .map_or_else(|| error.to_string(), |rule| format!("{instance} is not {rule}")),
+        ValidationErrorKind::Not { .. } => rule_of(error, schema)
+            .map_or_else(|| error.to_string(), |rule| format!("{instance} is reserved: {rule}")),
         ValidationErrorKind::Type { kind: TypeKind::Single(JsonType::String) } => match &**error.instance() {
             Value::Number(_) | Value::Bool(_) => format!("{instance} is not a string; write \"{instance}\""),
             _ => format!("{instance} is not a string"),
@@ -253,8 +249,9 @@ fn sentence(error: &ValidationError<'_>, schema: &Value) -> String {
     }
 }
 
-fn rule_of<'a>(path: &str, schema: &'a Value) -> Option<&'a str> {
-    let (parent, _keyword) = path.rsplit_once('/')?;
+/// The rule in words that stands beside the keyword which `error` broke.
+fn rule_of<'a>(error: &ValidationError<'_>, schema: &'a Value) -> Option<&'a str> {
+    let (parent, _keyword) = error.schema_path().as_str().rsplit_once('/')?;
     schema.pointer(parent)?.get("x-rule")?.as_str()
 }
 
@@ -317,12 +314,12 @@ mod tests {
         /enviroment: `enviroment` is not a field here; known are cluster_dns, cluster_name, environment, id, k0s_version, kubernetes_version, labels, namespaces, node_count, patches, platform_components, rolebindings, vm_image (unknown_field)
         /environment: `environment` is required (missing_field)
         /id: "a.b" is not a DNS-1123 label: lower case letters, digits and dashes, starting and ending with a letter or digit (format)
-        /labels/environment: the key `environment` is not a label of its own: `environment` and `id` are fields of the cluster already (key)
-        /labels/k~1: the key `k/` is not a Kubernetes qualified name: `name` or `dns.prefix/name`, the name of at most 63 letters, digits, `-`, `_` and `.` (key)
+        /labels/environment: the key "environment" is reserved: `environment` and `id` are fields of the cluster (key)
+        /labels/k~1: the key "k/" is not a Kubernetes qualified name: `name` or `dns.prefix/name`, the name of at most 63 letters, digits, `-`, `_` and `.` (key)
         /labels/ok: "-" is not a Kubernetes label value: at most 63 letters, digits, `-`, `_` and `.`, starting and ending with a letter or digit (format)
         /namespaces/0: "cert-manager" is not of type object (type)
-        /namespaces/1/id: "kube-system" is not a namespace to manage: `kube-*`, `default` and `flux-system` never are, since removing one would take the cluster down (format)
-        /namespaces/2/id: "flux-system" is not a namespace to manage: `kube-*`, `default` and `flux-system` never are, since removing one would take the cluster down (format)
+        /namespaces/1/id: "kube-system" is reserved: `kube-*`, `default` and `flux-system` are never managed, since removing one would take the cluster down (format)
+        /namespaces/2/id: "flux-system" is reserved: `kube-*`, `default` and `flux-system` are never managed, since removing one would take the cluster down (format)
         /namespaces/2/oci_tag: `oci_tag` is not a field here; known are id, on_remove (unknown_field)
         /patches/podinfo/replicaCount: 3 is not a string; write "3" (type)
         /platform_components/0/id: "X" is not a DNS-1123 label: lower case letters, digits and dashes, starting and ending with a letter or digit (format)

@@ -23,6 +23,12 @@ impl Violation {
         Violation { document: None, pointer: pointer.into(), code, message: message.into() }
     }
 
+    /// The same violation, said of what holds the document at `pointer`.
+    pub fn under(mut self, pointer: &str) -> Self {
+        self.pointer.insert_str(0, pointer);
+        self
+    }
+
     /// The same violation, said of another document.
     pub fn of(mut self, document: Key) -> Self {
         self.document = Some(document);

@@ -28,6 +28,16 @@ pub enum ApiMode {
     Crud,
 }
 
+impl ApiMode {
+    /// As `API_MODE` has it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ApiMode::ReadOnly => "read-only",
+            ApiMode::Crud => "crud",
+        }
+    }
+}
+
 /// Where the documents are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Database {
@@ -129,7 +139,7 @@ impl Config {
     pub fn read(variables: &Variables) -> Result<Self, ConfigError> {
         let vars = Reader { variables };
         let api_mode =
-            vars.one_of("API_MODE", &[("read-only", ApiMode::ReadOnly), ("crud", ApiMode::Crud)])?;
+            vars.one_of("API_MODE", &[ApiMode::ReadOnly, ApiMode::Crud].map(|mode| (mode.as_str(), mode)))?;
         let read_token = vars
             .token("AUTH_TOKEN")?
             .ok_or_else(|| refused("AUTH_TOKEN", "is not set: it is the token that reads need"))?;

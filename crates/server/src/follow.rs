@@ -37,10 +37,12 @@ impl From<Error> for Behind {
             ErrorKind::Unavailable | ErrorKind::Unknown | ErrorKind::NotFound | ErrorKind::Invalid => {
                 return Behind::Away(error);
             }
+            ErrorKind::Replaced => "store_diverged",
             ErrorKind::Corrupt => "store_corrupt",
             ErrorKind::TooNew => "store_too_new",
         };
-        Behind::Mute(Mute { code, sentence: sentence(&error.message), at_once: false })
+        let at_once = error.kind == ErrorKind::Replaced;
+        Behind::Mute(Mute { code, sentence: sentence(&error.message), at_once })
     }
 }
 

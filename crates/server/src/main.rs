@@ -39,7 +39,7 @@ async fn serve(config: Config) -> ExitCode {
         (Err(error), _) | (_, Err(error)) => return fail(1, &error),
     };
     match listener.local_addr() {
-        Ok(address) => tracing::info!(mode = ?config.api_mode, "listening on {address}"),
+        Ok(address) => tracing::info!(mode = config.api_mode.as_str(), "listening on {address}"),
         Err(error) => return fail(1, &error),
     }
     let source = Source::of(&config);

@@ -1,7 +1,7 @@
 //! The one table of routes. The router, the OpenAPI document and the `Allow` of a 405 are all made
 //! from it, so that none of them can say what the others do not.
 
-use flux_resourceset_model::{ResourceType, built_in};
+use flux_resourceset_model::{CLUSTERS, ResourceType, built_in};
 use http::Method;
 use matchit::Router;
 use serde_json::Value;
@@ -276,9 +276,11 @@ fn document_routes(kind: &'static ResourceType) -> Vec<Route> {
         routes.push(update(Method::PUT, Action::Replace, replaces));
         let patches = format!("Changes a {name} by JSON Merge Patch (RFC 7396).");
         routes.push(update(Method::PATCH, Action::Patch, patches));
-        let force =
-            "Whether the references to it are removed too; else a document that is referred to is kept.";
-        removal.push(parameter("force", "boolean", force));
+        if kind.plural() != CLUSTERS {
+            let force =
+                "Whether the references to it are removed too; else a document that is referred to is kept.";
+            removal.push(parameter("force", "boolean", force));
+        }
     }
     let deletes = format!("Deletes a {name} and answers with what it was.");
     routes.push(route(Method::DELETE, &one, write, Action::Delete, deletes, removal, DELETE_ERRORS));

@@ -133,7 +133,8 @@ impl Service {
             Found::OtherMethods(route, _) if route.access == Access::Public => Access::Public,
             _ => Access::Read,
         };
-        notes.principal = self.tokens.admit(&parts.headers, access)?;
+        notes.principal = self.tokens.principal(&parts.headers, access)?;
+        notes.principal.permit(access)?;
         match found {
             Found::Route(route, _) | Found::OtherMethods(route, _) if route.crud && read_only => {
                 let message = "This server runs with API_MODE=read-only: documents are read and written where API_MODE=crud.";

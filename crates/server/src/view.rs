@@ -93,7 +93,10 @@ impl State {
     }
 
     fn starting(&self) -> ApiError {
-        self.troubled(ApiError::unavailable("starting", "The store has not been read yet: try again."))
+        self.troubled(ApiError::unavailable(
+            "starting",
+            "The store has not been read yet; the log says what hinders it. Try again.",
+        ))
     }
 
     fn troubled(&self, error: ApiError) -> ApiError {

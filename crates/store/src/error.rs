@@ -11,6 +11,8 @@ pub enum ErrorKind {
     Unknown,
     /// A person must act: what is there is damaged or was not written by this software.
     Corrupt,
+    /// Another store stands where this one was opened: nothing that it holds may be followed.
+    Replaced,
     /// A newer release must run: the store says that this one may not read it.
     TooNew,
     /// The revision asked for is not in the log.

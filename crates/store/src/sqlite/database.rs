@@ -260,7 +260,7 @@ fn absent() -> Failure {
 
 fn replaced() -> Failure {
     let sentence = "another file took the place of the store while it was open: restart to use it";
-    Failure::new(ErrorKind::Corrupt, sentence)
+    Failure::new(ErrorKind::Replaced, sentence)
 }
 
 /// Which file stood at the path when it was opened.

@@ -253,7 +253,7 @@ async fn a_file_removed_or_replaced_is_not_written_to() {
     assert_away(&*store, head, ErrorKind::Unavailable).await;
 
     fs::write(backend.path(), "another file").unwrap();
-    assert_away(&*store, head, ErrorKind::Corrupt).await;
+    assert_away(&*store, head, ErrorKind::Replaced).await;
     assert_eq!(fs::read(backend.path()).unwrap(), b"another file");
 
     fs::rename(&aside, backend.path()).unwrap();
