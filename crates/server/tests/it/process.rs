@@ -273,6 +273,22 @@ fn a_store_that_is_taken_away_ends_polls_by_age_and_writes_at_once() {
 }
 
 #[test]
+fn a_store_that_another_file_replaced_ends_polls_at_once() {
+    let (ours, theirs) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let seed = |folder: &TempDir| std::fs::write(folder.path().join("seed.json"), SEED).unwrap();
+    seed(&ours);
+    seed(&theirs);
+    start(theirs.path(), &[("SEED_FILE", "seed.json")]).ready().terminate();
+    let server = start(ours.path(), &[("SEED_FILE", "seed.json"), ("MAX_STALENESS", "8s")]).ready();
+    let reader = server.reader();
+    reader.get(POLL).expect(200);
+    std::fs::rename(theirs.path().join("store.db"), ours.path().join("store.db")).unwrap();
+    until("the replaced file is noticed", || reader.get(POLL).status == 503);
+    assert_eq!(reader.get(POLL).code(), "store_diverged");
+    assert_eq!(server.writer().delete("/clusters/c1").expect(503).code(), "store_diverged");
+}
+
+#[test]
 fn a_full_disk_refuses_writes_and_keeps_answering_polls() {
     let folder = TempDir::new().unwrap();
     std::fs::write(folder.path().join("seed.json"), SEED).unwrap();
