@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 
 use crate::control_plane::ControlPlane;
 use crate::kubectl::{
-    CONFIG_MAPS, FLUX_SYSTEM, HELM_RELEASES, HELM_REPOSITORIES, KUSTOMIZATIONS, Kubectl, NAMESPACES,
-    OCI_REPOSITORIES, PROVIDERS, RESOURCE_SETS, readiness, ready, text,
+    BINDINGS, CONFIG_MAPS, FLUX_SYSTEM, HELM_RELEASES, HELM_REPOSITORIES, KUSTOMIZATIONS, Kubectl,
+    NAMESPACES, OCI_REPOSITORIES, PROVIDERS, RESOURCE_SETS, readiness, ready, text,
 };
 use crate::manifests::Manifests;
 use crate::scene::Scene;
@@ -100,7 +100,7 @@ pub(crate) fn leave(kubectl: &Kubectl) -> Result<()> {
     // What made objects before the objects: else they would come back.
     for kind in [KUSTOMIZATIONS, RESOURCE_SETS, HELM_RELEASES, OCI_REPOSITORIES, HELM_REPOSITORIES, PROVIDERS]
     {
-        kubectl.run(&["delete", kind, "--all", "-A", "--wait=false"])?;
+        kubectl.run(&["delete", kind, "--all", "-A", "--wait=false", "--ignore-not-found"])?;
         wait_until(format!("all {kind} are gone"), SOON, || {
             let left = kubectl.list(kind, &[])?;
             ensure!(left.is_empty(), "{} left, the first {}", left.len(), left[0]["metadata"]);
@@ -108,11 +108,11 @@ pub(crate) fn leave(kubectl: &Kubectl) -> Result<()> {
         })?;
     }
     kubectl.run(&["delete", CONFIG_MAPS, "--all", "-n", FLUX_SYSTEM])?;
-    kubectl.run(&["delete", "clusterrolebindings", "-l", "resourceset.fluxcd.controlplane.io/name"])?;
+    kubectl.run(&["delete", BINDINGS, "-l", "resourceset.fluxcd.controlplane.io/name"])?;
     let extra = extra_namespaces(kubectl)?;
     if !extra.is_empty() {
         let names: Vec<_> = extra.iter().map(String::as_str).collect();
-        kubectl.run(&[&["delete", NAMESPACES, "--wait=false"], &names[..]].concat())?;
+        kubectl.run(&[&["delete", NAMESPACES, "--wait=false", "--ignore-not-found"], &names[..]].concat())?;
     }
     wait_until("the namespaces are gone", SOON, || {
         let left = extra_namespaces(kubectl)?;

@@ -1,7 +1,7 @@
 //! Charts, from the data to the object that they render.
 
 use anyhow::{Result, ensure};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{DNS, World, cluster, echo, installed, same};
 use crate::control_plane::{ControlPlane, Controller};
@@ -115,7 +115,7 @@ pub(super) fn oci_tag_of_one_cluster(world: &World) -> Result<()> {
 pub(super) fn takeover(world: &World) -> Result<()> {
     let kubectl = world.kubectl();
     kubectl.run(&["create", "namespace", "legacy"])?;
-    installed_by_hand(world)?;
+    let first_deployed = installed_by_hand(world)?;
     let object = kubectl.existing(CONFIG_MAPS, "legacy", "old-name-echo")?;
 
     let mut component = world.component("podinfo");
@@ -130,6 +130,7 @@ pub(super) fn takeover(world: &World) -> Result<()> {
     let release = kubectl.existing(HELM_RELEASES, FLUX_SYSTEM, "platform-podinfo")?;
     let latest = &release["status"]["history"][0];
     same("the revision after the first one, made by hand,", &latest["version"], &json!(2))?;
+    same("when it was first deployed", &latest["firstDeployed"], &first_deployed)?;
     ensure!(echo(kubectl, "legacy", "old-name")?.0 == "podinfo 2.0.0", "the chart was not upgraded");
     let now = kubectl.existing(CONFIG_MAPS, "legacy", "old-name-echo")?;
     same("the object that the old release made", &now["metadata"]["uid"], &object["metadata"]["uid"])
@@ -139,7 +140,8 @@ pub(super) fn takeover(world: &World) -> Result<()> {
 ///
 /// Helm's own library writes it, by way of a HelmRelease that is then suspended, which makes its deletion leave
 /// everything where it is.
-fn installed_by_hand(world: &World) -> Result<()> {
+/// Returns when that was.
+fn installed_by_hand(world: &World) -> Result<Value> {
     let kubectl = world.kubectl();
     kubectl.apply(
         &json!({
@@ -165,14 +167,16 @@ fn installed_by_hand(world: &World) -> Result<()> {
         .to_string()
     };
     kubectl.apply(&release(false))?;
-    wait_until("the release is installed by hand", SOON, || {
-        ready(&kubectl.existing(HELM_RELEASES, FLUX_SYSTEM, "by-hand")?)
+    let installed = wait_until("the release is installed by hand", SOON, || {
+        let release = kubectl.existing(HELM_RELEASES, FLUX_SYSTEM, "by-hand")?;
+        ready(&release).map(|()| release)
     })?;
     kubectl.apply(&release(true))?;
     kubectl.delete(HELM_RELEASES, FLUX_SYSTEM, "by-hand")?;
     gone(kubectl, HELM_RELEASES, "by-hand")?;
     kubectl.delete(HELM_REPOSITORIES, FLUX_SYSTEM, "by-hand")?;
-    kubectl.existing("secrets", "legacy", "sh.helm.release.v1.old-name.v1").map(drop)
+    kubectl.existing("secrets", "legacy", "sh.helm.release.v1.old-name.v1")?;
+    Ok(installed["status"]["history"][0]["firstDeployed"].clone())
 }
 
 fn gone(kubectl: &Kubectl, kind: &str, name: &str) -> Result<()> {
