@@ -136,7 +136,7 @@ impl World {
     }
 
     fn home(&self) -> Home<'_> {
-        Home { scene: &self.scene, manifests: &self.manifests }
+        Home { scene: &self.scene, manifests: &self.manifests, quick: false }
     }
 
     /// The shared control plane becomes the cluster [`DNS`] of the fleet.

@@ -20,7 +20,7 @@ pub(crate) const NAMESPACES: &str = "namespaces";
 pub(crate) const CONFIG_MAPS: &str = "configmaps";
 
 /// The label that the operator puts on whatever a ResourceSet made.
-const OWNED: &str = "resourceset.fluxcd.controlplane.io/name";
+pub(crate) const OWNED: &str = "resourceset.fluxcd.controlplane.io/name";
 
 /// kubectl for one API server.
 #[derive(Clone)]

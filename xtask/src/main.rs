@@ -3,6 +3,7 @@
 
 mod chart_repository;
 mod ci;
+mod cluster_demo;
 mod control_plane;
 mod demo;
 mod e2e;
@@ -59,7 +60,7 @@ enum Command {
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Demo { cluster: false } => demo::run(),
-        Command::Demo { cluster: true } => Err(anyhow::anyhow!("not yet")),
+        Command::Demo { cluster: true } => cluster_demo::run(),
         Command::E2e { filters } => e2e::run(&filters),
         Command::Tools { render: true } => tools::Tools::ensure_render().map(drop),
         Command::Tools { render: false } => tools::Tools::ensure().map(drop),

@@ -24,12 +24,14 @@ const REQUESTED: &str = "reconcile.fluxcd.io/requestedAt";
 pub(crate) struct Home<'a> {
     pub(crate) scene: &'a Scene,
     pub(crate) manifests: &'a Manifests,
+    /// Whether the providers poll every ten seconds by themselves, instead of every five minutes.
+    pub(crate) quick: bool,
 }
 
 /// Gives the cluster its token, providers and ResourceSets, and waits until it has polled.
 pub(crate) fn join(home: &Home<'_>, plane: &ControlPlane, url: &str, dns: &str) -> Result<()> {
     token(&plane.kubectl)?;
-    providers(home, plane, url, dns, false)?;
+    providers(home, plane, url, dns)?;
     plane.kubectl.apply(&home.manifests.resource_sets(home.scene)?)?;
     poll(&plane.kubectl)
 }
@@ -44,21 +46,15 @@ pub(crate) fn token(kubectl: &Kubectl) -> Result<()> {
     kubectl.apply(&secret.to_string())
 }
 
-/// The providers alone; `quick` ones poll every ten seconds by themselves.
-pub(crate) fn providers(
-    home: &Home<'_>,
-    plane: &ControlPlane,
-    url: &str,
-    dns: &str,
-    quick: bool,
-) -> Result<()> {
-    plane.kubectl.apply(&home.manifests.providers(home.scene, url, dns, quick)?)
+/// The providers alone.
+pub(crate) fn providers(home: &Home<'_>, plane: &ControlPlane, url: &str, dns: &str) -> Result<()> {
+    plane.kubectl.apply(&home.manifests.providers(home.scene, url, dns, home.quick)?)
 }
 
 /// Has every provider poll and then every ResourceSet apply, and waits until both have, with success.
 pub(crate) fn poll(kubectl: &Kubectl) -> Result<()> {
     for kind in [PROVIDERS, RESOURCE_SETS] {
-        reconcile(kubectl, kind, |object| ready(object))?;
+        reconcile(kubectl, kind, ready)?;
     }
     Ok(())
 }

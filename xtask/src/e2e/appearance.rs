@@ -1,21 +1,18 @@
 //! What a fleet's data becomes on a cluster.
 
-use std::fs;
-
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 
 use super::{World, cluster, installed, same};
+use crate::demo;
 use crate::kubectl::{
     BINDINGS, CONFIG_MAPS, FLUX_SYSTEM, HELM_RELEASES, HELM_REPOSITORIES, NAMESPACES, text,
 };
 use crate::member::SOON;
 use crate::wait::wait_until;
-use crate::workspace::root;
 
 pub(super) fn demo_fleet(world: &World) -> Result<()> {
-    let seed: Value = serde_json::from_str(&fs::read_to_string(root().join("data/seed.json"))?)?;
-    let fleet = world.fleet(&seed)?;
+    let fleet = world.fleet(&demo::seed()?)?;
     for id in ["cert-manager", "traefik", "podinfo"] {
         let url = json!({"oci_url": world.charts.url()});
         fleet.write("PATCH", &format!("platform_components/{id}"), &url)?;

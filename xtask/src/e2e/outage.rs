@@ -75,7 +75,7 @@ pub(super) fn provider_made_anew(world: &World) -> Result<()> {
 
     fleet.stop();
     kubectl.run(&["delete", PROVIDERS, "--all", "-n", FLUX_SYSTEM, "--timeout=60s"])?;
-    member::providers(&world.home(), &world.plane, &fleet.url(), DNS, false)?;
+    member::providers(&world.home(), &world.plane, &fleet.url(), DNS)?;
     reconcile(kubectl, PROVIDERS, |provider| {
         not_ready(provider, "")?;
         ensure!(provider["status"]["lastExportedRevision"].is_null(), "the provider has exported something");

@@ -25,7 +25,7 @@ pub(super) fn overlays(world: &World) -> Result<()> {
         }]
     }))?;
     member::token(world.kubectl())?;
-    member::providers(&world.home(), &world.plane, &fleet.url(), DNS, false)?;
+    member::providers(&world.home(), &world.plane, &fleet.url(), DNS)?;
     world.kubectl().apply(&without_tls(&world.manifests.resource_sets(&world.scene)?)?)?;
     world.poll()?;
     let path =
