@@ -184,6 +184,6 @@ mod tests {
     fn one_document_alone_is_found_too() {
         let only = json!({"clusters": [{"cluster_name": "a", "cluster_dns": "-", "environment": "dev"}]});
         insta::assert_snapshot!(wrong(&only), @r#"/clusters/0/cluster_dns: "-" is not a DNS name: labels of letters, digits and dashes, separated by dots (format)"#);
-        insta::assert_snapshot!(wrong(&json!([])), @"/: a fleet's file is a JSON object of lists, one for each type (type)");
+        insta::assert_snapshot!(wrong(&json!([])), @"a fleet's file is a JSON object of lists, one for each type (type)");
     }
 }

@@ -56,8 +56,13 @@ pub enum NoList {
     #[error("nothing was ever written to this store, so its list of clusters is not answered as empty")]
     NothingWritten,
     /// The environment is none of the fleet's.
-    #[error("`{0}` is not one of this fleet's environments")]
-    UnknownEnvironment(String),
+    #[error("`{environment}` is not one of this fleet's environments: {}", known.join(", "))]
+    UnknownEnvironment {
+        /// What was asked for.
+        environment: String,
+        /// The fleet's own.
+        known: Vec<String>,
+    },
     /// An empty list would deprovision; a filter that matches nothing is taken for a mistake.
     #[error("no cluster matches this filter")]
     NoMatch,
@@ -121,7 +126,8 @@ impl Fleet {
         if let Some(environment) = filter.environment.as_ref()
             && !self.rules().environments.contains(environment)
         {
-            return Err(NoList::UnknownEnvironment(environment.clone()));
+            let (environment, known) = (environment.clone(), self.rules().environments.clone());
+            return Err(NoList::UnknownEnvironment { environment, known });
         }
         let list = List(self, filter);
         let inputs = list.clusters().count();

@@ -9,7 +9,7 @@ use flux_resourceset_model::{
 use serde_json::Value;
 
 use crate::check::check;
-use crate::fleet::{Fleet, dns_taken};
+use crate::fleet::{Fleet, LoadError, dns_taken};
 use crate::refusal::Refusal;
 
 /// Violations of a valid document that does not fit the others.
@@ -141,7 +141,7 @@ impl<'a> Draft<'a> {
         self.after.remove(key);
         self.touched.insert(key.clone());
         if key.kind == CLUSTERS {
-            self.put(&Key::new(TOMBSTONES, &key.id), &Tombstone::body_of(body));
+            self.put_own(&Key::new(TOMBSTONES, &key.id), &Tombstone::body_of(body));
         }
         Ok(())
     }
@@ -162,7 +162,7 @@ impl<'a> Draft<'a> {
         } else if let Some(Value::Array(needed)) = body.get_mut("depends_on") {
             needed.retain(|id| id.as_str() != Some(&target.id));
         }
-        self.put(referrer, &body);
+        self.put_own(referrer, &body);
     }
 
     /// Takes `body` as the document `key`, if it is right by itself.
@@ -180,19 +180,25 @@ impl<'a> Draft<'a> {
         {
             wrong.push(dns_taken(dns, &other));
         }
-        self.touched.insert(key.clone());
-        if wrong.is_empty() {
-            self.put(key, body);
-        } else {
+        // A wrong document is drafted too where it can be read, so that all that is wrong is said at once.
+        if let Err(unreadable) = self.put(key, body) {
             self.broken.insert(key.clone());
-            self.wrong.extend(wrong.into_iter().map(|violation| violation.of(key.clone())));
+            if wrong.is_empty() {
+                wrong.push(Violation::new("", "unreadable", unreadable.reason));
+            }
         }
+        self.wrong.extend(wrong.into_iter().map(|violation| violation.of(key.clone())));
     }
 
-    fn put(&mut self, key: &Key, body: &Body) {
+    fn put(&mut self, key: &Key, body: &Body) -> Result<(), LoadError> {
         self.touched.insert(key.clone());
         let bytes = serde_json::to_vec(body).unwrap_or_default();
-        if let Err(error) = self.after.put(key, self.before.revision() + 1, &bytes) {
+        self.after.put(key, self.before.revision() + 1, &bytes)
+    }
+
+    /// Puts what is made of a document that is stored already, and so cannot be unreadable.
+    fn put_own(&mut self, key: &Key, body: &Body) {
+        if let Err(error) = self.put(key, body) {
             self.wrong.push(Violation::new("", "unreadable", error.reason).of(key.clone()));
         }
     }

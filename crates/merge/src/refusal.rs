@@ -12,7 +12,7 @@ pub enum Refusal {
     /// The document to be created does.
     #[error("{0} exists already; update it with PUT or PATCH")]
     Exists(Key),
-    /// The documents written say what they may not.
+    /// The documents written say what they may not, or refer to what is not there.
     #[error("{}", summary("the document is not valid", .0))]
     Invalid(Vec<Violation>),
     /// The document to be deleted is referred to.
@@ -23,7 +23,7 @@ pub enum Refusal {
         /// Who refers to it, ordered by type and id.
         by: Vec<Key>,
     },
-    /// The write is valid by itself and does not fit the fleet.
+    /// The write would break other documents, or take what belongs to one of them.
     #[error("{}", summary("the change does not fit the fleet", .0))]
     Conflict(Vec<Violation>),
 }

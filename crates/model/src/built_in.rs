@@ -138,7 +138,7 @@ fn platform_component() -> Declaration {
 
 fn namespace() -> Declaration {
     let id = json!({"type": "string", "allOf": [label(63), {
-        "not": {"pattern": "^(kube-.*|default|flux-system)$"},
+        "not": {"type": "string", "pattern": "^(kube-.*|default|flux-system)$"},
         "x-rule": "`kube-*`, `default` and `flux-system` are never managed, since removing one would take the cluster down"
     }]});
     Declaration {
@@ -181,7 +181,7 @@ fn rolebinding() -> Declaration {
     let id = json!({"type": "string", "allOf": [{
         "maxLength": 253,
         "pattern": "^[a-z0-9]([-a-z0-9:]*[a-z0-9])?$",
-        "x-rule": "lower case letters, digits, dashes and colons, starting and ending with a letter or digit"
+        "x-rule": "a name of lower case letters, digits, dashes and colons, starting and ending with a letter or digit"
     }, {
         "not": {"const": "cluster-admin"},
         "x-rule": "Kubernetes makes it itself, and removing it would lock people out"
@@ -226,7 +226,7 @@ fn subject() -> Value {
                 "pattern": "^[^\\x00-\\x1f]*$",
                 "x-rule": "text without control characters"
             },
-            "apiGroup": {"type": "string", "enum": ["", "rbac.authorization.k8s.io"]},
+            "apiGroup": {"type": "string"},
             "namespace": label(63)
         },
         "if": {"properties": {"kind": {"const": "ServiceAccount"}}, "required": ["kind"]},

@@ -117,8 +117,10 @@ impl ResourceType {
     /// Brings a body that somebody sent into the form that is stored: `_id` becomes `id`, and what is
     /// null becomes absent, except where null is a value (`release.values`).
     pub fn normalize(&self, body: &mut Body) {
-        if let Some(id) = body.remove("_id")
-            && !body.contains_key("id")
+        // One that contradicts `id` stays, and is refused as a field that nobody knows.
+        let written = body.get("id").filter(|id| !id.is_null());
+        if written.is_none_or(|id| Some(id) == body.get("_id"))
+            && let Some(id) = body.remove("_id")
         {
             body.insert("id".into(), id);
         }
@@ -132,13 +134,13 @@ impl ResourceType {
             self.validator.iter_errors(&value).flat_map(|error| self.explain(&error)).collect();
         found.extend(self.oversized(body));
         check_text(&value, "", &mut found);
-        if found.iter().all(|violation| violation.code == "unknown_field") {
-            found.extend(match self.parse(body.clone()) {
-                Ok(Resource::Cluster(cluster)) => cluster.check(rules),
-                Ok(Resource::Component(component)) => component.check(),
-                Ok(_) => Vec::new(),
-                Err(unreadable) => vec![Violation::new("", "unreadable", unreadable.0)],
-            });
+        match self.parse(body.clone()) {
+            Ok(Resource::Cluster(cluster)) => found.extend(cluster.check(rules)),
+            Ok(Resource::Component(component)) => found.extend(component.check()),
+            Ok(_) => {}
+            Err(unreadable) if found.is_empty() => found.push(Violation::new("", "unreadable", unreadable.0)),
+            // The schema has said why already.
+            Err(_) => {}
         }
         found.sort();
         found.dedup();
@@ -216,6 +218,7 @@ fn code_of(kind: &ValidationErrorKind) -> &'static str {
         ValidationErrorKind::MaxLength { .. } => "too_long",
         ValidationErrorKind::MinLength { .. } => "too_short",
         ValidationErrorKind::UniqueItems => "repeated",
+        ValidationErrorKind::Minimum { .. } | ValidationErrorKind::Maximum { .. } => "out_of_range",
         ValidationErrorKind::FalseSchema => "not_here",
         _ => "schema",
     }
@@ -245,6 +248,7 @@ fn sentence(error: &ValidationError<'_>, schema: &Value) -> String {
             format!("{instance} is longer than {limit} characters")
         }
         ValidationErrorKind::FalseSchema => "does not belong here".into(),
+        ValidationErrorKind::UniqueItems => "lists something twice".into(),
         _ => shortened(&error.to_string()),
     }
 }
@@ -343,12 +347,15 @@ mod tests {
         insta::assert_snapshot!(wrong("platform_components", json!({
             "id": "a", "component_path": "", "oci_url": "https://x.example", "delivery": "kustomize",
             "depends_on": ["a"], "release": {"name": "x", "timeout": "5m"}
-        })), @"/component_path: is empty (too_short)");
+        })), @"
+        /component_path: is empty (too_short)
+        /oci_url: delivery kustomize reads overlays from an OCI artifact: oci_url must start with oci:// (delivery)
+        /release/name: `name` is for Helm releases; this component's delivery is kustomize (delivery)
+        ");
         insta::assert_snapshot!(wrong("platform_components", json!({
             "id": "a", "component_path": "p", "oci_url": "https://x.example", "delivery": "kustomize",
             "depends_on": ["a"], "release": {"name": "x", "timeout": "5m"}
         })), @"
-        /depends_on/0: a component cannot depend on itself (dependency_cycle)
         /oci_url: delivery kustomize reads overlays from an OCI artifact: oci_url must start with oci:// (delivery)
         /release/name: `name` is for Helm releases; this component's delivery is kustomize (delivery)
         ");

@@ -26,8 +26,9 @@ pub(crate) fn check_text(value: &Value, pointer: &str, found: &mut Vec<Violation
                 || number.as_u64().is_some_and(|n| n <= MAX_EXACT)
                 || number.as_i64().is_some_and(|n| n.unsigned_abs() <= MAX_EXACT);
             if !exact {
-                let message =
-                    format!("{number} would lose digits on its way through Flux; write it as a string");
+                let message = format!(
+                    "{number} would lose digits on its way through Flux, which counts in 64-bit floats"
+                );
                 found.push(Violation::new(pointer, "number", message));
             }
         }
@@ -82,6 +83,6 @@ mod tests {
         check_text(&value, "/values", &mut found);
         found.sort();
         let lines: Vec<_> = found.iter().map(ToString::to_string).collect();
-        insta::assert_snapshot!(lines.join("\n"), @"/values/k\u{7f}: a key holds the character U+007F, which Flux does not carry (character)\n/values/l: a key has at most 1000 bytes (key)\n/values/n: 9007199254740993 would lose digits on its way through Flux; write it as a string (number)\n/values/nel: holds the character U+0085, which Flux does not carry (character)\n/values/nul/0: holds the character U+0000, which Flux does not carry (character)");
+        insta::assert_snapshot!(lines.join("\n"), @"/values/k\u{7f}: a key holds the character U+007F, which Flux does not carry (character)\n/values/l: a key has at most 1000 bytes (key)\n/values/n: 9007199254740993 would lose digits on its way through Flux, which counts in 64-bit floats (number)\n/values/nel: holds the character U+0085, which Flux does not carry (character)\n/values/nul/0: holds the character U+0000, which Flux does not carry (character)");
     }
 }

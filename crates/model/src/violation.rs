@@ -41,7 +41,7 @@ impl fmt::Display for Violation {
         if let Some(document) = &self.document {
             write!(f, "{document}")?;
         }
-        let pointer = if self.pointer.is_empty() { "/" } else { &self.pointer };
-        write!(f, "{pointer}: {} ({})", self.message, self.code)
+        let colon = if self.document.is_none() && self.pointer.is_empty() { "" } else { ": " };
+        write!(f, "{}{colon}{} ({})", self.pointer, self.message, self.code)
     }
 }

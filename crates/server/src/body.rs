@@ -34,7 +34,11 @@ pub(crate) async fn read_json(
     let waits = headers.contains_key(header::EXPECT);
     let bytes = read(body, limits, waits).await?;
     json::parse(&bytes).map_err(|error| {
-        ApiError::bad_request("malformed_json", format!("The body is not valid JSON: {error}."))
+        let message = match bytes.is_empty() {
+            true => "The body is empty; it must be JSON.".to_owned(),
+            false => format!("The body is not valid JSON: {error}."),
+        };
+        ApiError::bad_request("malformed_json", message)
     })
 }
 

@@ -142,7 +142,7 @@ fn violation_json(violation: &Violation) -> Value {
 }
 
 pub(crate) fn no_such_document(key: &Key) -> ApiError {
-    ApiError::not_found(format!("There is no {key}."))
+    ApiError::not_found(format!("{key} does not exist."))
 }
 
 /// The answer to a write that the checks refuse.
@@ -170,7 +170,7 @@ pub(crate) fn unanswered(reason: NoAnswer) -> ApiError {
 pub(crate) fn unlisted(reason: NoList) -> ApiError {
     let (status, code) = match &reason {
         NoList::NothingWritten => (Status::ServiceUnavailable, "nothing_written"),
-        NoList::UnknownEnvironment(_) => (Status::BadRequest, "invalid_parameter"),
+        NoList::UnknownEnvironment { .. } => (Status::BadRequest, "invalid_parameter"),
         NoList::NoMatch => (Status::NotFound, "no_match"),
         NoList::TooLarge { .. } => (Status::UnprocessableContent, "too_large"),
     };

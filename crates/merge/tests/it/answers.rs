@@ -97,9 +97,7 @@ fn a_doubtful_list_is_not_answered_as_empty() {
     let fleet = many(3);
     let environment = |name: &str| FleetFilter { environment: Some(name.into()), ..Default::default() };
     assert_eq!(fleet.clusters(&environment("qa"), &mut out), Err(NoList::NoMatch));
-    assert_eq!(
-        fleet.clusters(&environment("Prod"), &mut out),
-        Err(NoList::UnknownEnvironment("Prod".into()))
-    );
+    let unknown = fleet.clusters(&environment("Prod"), &mut out).unwrap_err();
+    assert_eq!(unknown.to_string(), "`Prod` is not one of this fleet's environments: dev, qa, uat, prod");
     assert!(out.is_empty());
 }

@@ -191,8 +191,8 @@ fn documents_are_created_once_and_only_existing_ones_change() {
     /id: the id of namespaces/n cannot be changed (id)
     ");
     insta::assert_snapshot!(refused(&[operation(Verb::Update, "namespaces/n", json!([]))]), @"
-    invalid: the document is not valid: /: a document is a JSON object (type)
-    /: a document is a JSON object (type)
+    invalid: the document is not valid: a document is a JSON object (type)
+    a document is a JSON object (type)
     ");
 }
 
