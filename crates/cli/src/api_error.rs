@@ -10,13 +10,11 @@ use serde_json::Value;
 pub(crate) struct ApiError {
     pub(crate) status: u16,
     /// The API's stable word for the reason; absent when something else answered.
-    code: Option<String>,
+    pub(crate) code: Option<String>,
     message: String,
     /// Where, and what is wrong there.
     violations: Vec<(String, String)>,
     request_id: Option<String>,
-    /// What was not found, where the message does not name it.
-    pub(crate) looked_for: Option<String>,
     /// Which variable holds the token that was sent.
     token: &'static str,
 }
@@ -39,22 +37,35 @@ impl ApiError {
             message: text("message").unwrap_or_else(|| foreign(call, status, content_type)),
             violations: said.as_ref().map(violations).unwrap_or_default(),
             request_id: text("request_id"),
-            looked_for: None,
             token,
         }
     }
 
-    /// What the status alone tells one to do, where the API's sentence cannot know it.
+    /// The API's sentence, without what stands below it in the list or is said to programs only.
+    fn sentence(&self) -> &str {
+        let end = match (self.violations.as_slice(), self.code.as_deref()) {
+            ([(_, only)], _) if self.message.contains(only) => self.message.find(": "),
+            // What follows is how to do it over HTTP.
+            (_, Some("referenced")) => self.message.find("; "),
+            _ => None,
+        };
+        self.message.get(..end.unwrap_or(self.message.len())).unwrap_or_default().trim_end_matches('.')
+    }
+
+    /// What to do, where the API's sentence cannot know it.
     fn advice(&self) -> Option<String> {
-        match (self.status, self.code.is_some()) {
+        let code = self.code.as_deref()?;
+        match (self.status, code) {
             (401, _) => Some(format!("check {}", self.token)),
-            (403, _) => Some(format!("the token in {} may not do this", self.token)),
-            (405, true) => Some("an API that runs read-only takes no writes: is this its address?".into()),
-            (409, true) if self.code.as_deref() == Some("referenced") => {
-                Some("--force does the latter".into())
-            }
-            (412, true) => Some("somebody else changed it meanwhile: look at it and run this again".into()),
-            (503, true) => Some("try again in a moment".into()),
+            (403, _) => Some(format!("put that one in {}", self.token)),
+            (404, "not_found") => Some("check the id (`list` shows all) and FLUX_API_URL".into()),
+            (405, _) => Some("an API that runs read-only takes no writes: is this its address?".into()),
+            (409, "referenced") => Some(
+                "remove these references first, patches included, or add --force to remove them with it"
+                    .into(),
+            ),
+            (412, _) => Some("somebody else changed it meanwhile: look at it and run this again".into()),
+            (503, _) => Some("try again in a moment".into()),
             _ => None,
         }
     }
@@ -98,10 +109,7 @@ fn document(document: &Value) -> String {
 
 impl fmt::Display for ApiError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.message.trim_end_matches('.'))?;
-        if let Some(what) = &self.looked_for {
-            write!(f, ": {what}")?;
-        }
+        f.write_str(self.sentence())?;
         if let Some(advice) = self.advice() {
             write!(f, "; {advice}")?;
         }
@@ -112,11 +120,7 @@ impl fmt::Display for ApiError {
             }
             f.write_str(")")?;
         }
-        match self.violations.as_slice() {
-            // The sentence says it already.
-            [(_, only)] if self.message.contains(only) => Ok(()),
-            all => all.iter().try_for_each(|(place, message)| write!(f, "\n  {place}: {message}")),
-        }
+        self.violations.iter().try_for_each(|(place, message)| write!(f, "\n  {place}: {message}"))
     }
 }
 
@@ -157,7 +161,17 @@ mod tests {
             &json!({"error": "invalid", "message": "the document is not valid: /role: too long (max_length)",
                 "violations": [{"pointer": "/role", "code": "max_length", "message": "too long"}]}),
         );
-        assert_snapshot!(refusal, @"the document is not valid: /role: too long (max_length) (400 invalid)");
+        assert_snapshot!(refusal, @r"
+        the document is not valid (400 invalid)
+          /role: too long
+        ");
+    }
+
+    #[test]
+    fn a_reference_is_met_with_the_flags_of_this_program() {
+        let message = "a/b is still referred to by clusters/c; remove them first, or use force=true.";
+        let refusal = read(409, &json!({"error": "referenced", "message": message}));
+        assert_snapshot!(refusal, @"a/b is still referred to by clusters/c; remove these references first, patches included, or add --force to remove them with it (409 referenced)");
     }
 
     #[test]

@@ -21,7 +21,6 @@ const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b
 const MAX_ANSWER: u64 = 1 << 30;
 
 const JSON: &str = "application/json";
-const MERGE_PATCH: &str = "application/merge-patch+json";
 
 pub(crate) struct Client<'a> {
     agent: Agent,
@@ -34,18 +33,10 @@ pub(crate) struct Fetched {
     pub(crate) etag: Option<String>,
 }
 
-/// How a document is to be changed.
-pub(crate) enum Write {
-    /// PUT: replaces the top-level fields it carries, null removes one.
-    Fields(Document),
-    /// PATCH: a JSON Merge Patch.
-    Merge(Document),
-}
-
 struct Call<'a> {
     method: Method,
     path: String,
-    body: Option<(&'static str, &'a Document)>,
+    body: Option<&'a Document>,
     if_match: Option<&'a str>,
 }
 
@@ -66,29 +57,22 @@ impl<'a> Client<'a> {
     }
 
     pub(crate) fn create(&self, plural: &str, document: &Document) -> Result<Value, Error> {
-        let call = Call {
-            method: Method::POST,
-            path: format!("/{plural}"),
-            body: Some((JSON, document)),
-            if_match: None,
-        };
+        let call =
+            Call { method: Method::POST, path: format!("/{plural}"), body: Some(document), if_match: None };
         Ok(self.send(&call)?.body)
     }
 
-    /// Answers with the whole document as the write left it. With `if_match`, status 412 when
-    /// somebody else wrote meanwhile.
-    pub(crate) fn write(
+    /// Replaces the top-level fields that `fields` carries; null removes one. Answers with the whole
+    /// document as the write left it. With `if_match`, status 412 when somebody else wrote meanwhile.
+    pub(crate) fn put(
         &self,
         plural: &str,
         id: &str,
-        write: &Write,
+        fields: &Document,
         if_match: Option<&str>,
     ) -> Result<Value, Error> {
-        let (method, body) = match write {
-            Write::Fields(fields) => (Method::PUT, (JSON, fields)),
-            Write::Merge(patch) => (Method::PATCH, (MERGE_PATCH, patch)),
-        };
-        let call = Call { method, path: document_path(plural, id), body: Some(body), if_match };
+        let call =
+            Call { method: Method::PUT, path: document_path(plural, id), body: Some(fields), if_match };
         Ok(self.send(&call)?.body)
     }
 
@@ -113,8 +97,7 @@ impl<'a> Client<'a> {
     /// `{"inputs": [...]}`: what the cluster with this DNS name polls.
     pub(crate) fn inputs(&self, dns: &str, flux_path: &str) -> Result<Value, Error> {
         let path = format!("/api/v2/flux/clusters/{}/{}", encode(dns), encode(flux_path));
-        let answer = self.send(&Call::get(path));
-        Ok(answer.map_err(|error| error.looking_for(|| format!("{dns} {flux_path}")))?.body)
+        Ok(self.send(&Call::get(path))?.body)
     }
 
     fn array(&self, call: Call<'_>) -> Result<Vec<Value>, Error> {
@@ -166,9 +149,9 @@ impl<'a> Client<'a> {
         }
         match call.body {
             None => self.agent.run(request.body(())?),
-            Some((content_type, document)) => {
+            Some(document) => {
                 let body = serde_json::to_vec(document)?;
-                self.agent.run(request.header("content-type", content_type).body(body)?)
+                self.agent.run(request.header("content-type", JSON).body(body)?)
             }
         }
     }
@@ -195,7 +178,7 @@ impl<'a> Client<'a> {
                  or in the file that SSL_CERT_FILE names"
             ),
             ureq::Error::Timeout(_) => format!(
-                "{words} was not answered within {} s; raise --timeout, {next}",
+                "{words} was not answered within {} s, as long as --timeout allows; {next}",
                 self.connection.timeout().as_secs()
             ),
             ureq::Error::Io(io) => format!("{words} broke off ({io}); {next}"),

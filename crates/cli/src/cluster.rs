@@ -3,11 +3,10 @@
 use clap::{Args, Subcommand};
 
 use crate::client::Client;
-use crate::document::Document;
+use crate::document::{Document, set};
 use crate::error::Error;
 use crate::key_value::{KeyValue, merge_into};
 use crate::output::Shown;
-use crate::reference::set;
 use crate::resource::{self, Create, Delete, Fields, Get, List, Update};
 use crate::types::CLUSTER;
 
@@ -43,11 +42,11 @@ pub(crate) enum Cluster {
 
 #[derive(Args, Default, PartialEq)]
 pub(crate) struct ClusterFields {
-    /// Name of the cluster; the id if nothing else is said
+    /// Name of the cluster; a new cluster's is its id unless given
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
 
-    /// DNS name under which it polls
+    /// DNS name under which it polls; a cluster keeps it for life
     #[arg(long, value_name = "DNS")]
     dns: Option<String>,
 

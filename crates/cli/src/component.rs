@@ -1,13 +1,12 @@
 //! `component`: the catalog of platform components, which clusters have them, and their patches.
 
 use clap::{Args, Subcommand};
-use serde_json::Value;
 
 use crate::client::Client;
-use crate::document::{self, Document, FileDocument};
+use crate::document::{self, Document, FileDocument, edit_object, set};
 use crate::error::Error;
 use crate::output::Shown;
-use crate::reference::{self, Assign, CreateDefinition, OnRemove, PatchKeys, Unassign, set};
+use crate::reference::{self, Assign, CreateDefinition, OnRemove, PatchKeys, UnassignComponent};
 use crate::resource::{self, DeleteDefinition, Fields, Get, List, Update};
 use crate::types::COMPONENT;
 
@@ -36,21 +35,28 @@ pub(crate) enum Component {
     #[command(after_help = "Example:\n  flux-resourceset-cli component delete cert-manager")]
     Delete(DeleteDefinition),
     /// Attach a component to a cluster, or change what the cluster overrides of it
+    ///
+    /// What is not named stays as it is, and what the cluster does not override is the catalog's. Helm
+    /// values given here are merged over the catalog's.
     #[command(
-        after_help = "Examples:\n  flux-resourceset-cli component assign cert-manager --cluster demo-cluster-01\n  flux-resourceset-cli component assign cert-manager --cluster demo-cluster-01 --oci-tag v1.0.0-1"
+        after_help = "Examples:\n  flux-resourceset-cli component assign cert-manager --cluster demo-cluster-01\n  flux-resourceset-cli component assign cert-manager --cluster demo-cluster-01 --oci-tag v1.0.0-1\n  flux-resourceset-cli component assign cert-manager --cluster demo-cluster-01 --suspend true"
     )]
     Assign(Assign<ComponentReference>),
     /// Detach a component from a cluster, which uninstalls it there
     ///
-    /// A component that is in the catalog but not attached is left so, with success. One that is not
-    /// in the catalog at all is an error.
+    /// The cluster's patches of it stay, for the day it is attached again, unless --with-patches
+    /// removes them; as long as they are there, `component delete` needs --force. A component that is
+    /// in the catalog but not attached is left so, with success. One that is not in the catalog at
+    /// all is an error.
     #[command(
-        after_help = "Example:\n  flux-resourceset-cli component unassign cert-manager --cluster demo-cluster-01"
+        after_help = "Example:\n  flux-resourceset-cli component unassign cert-manager --cluster demo-cluster-01\n  flux-resourceset-cli component unassign cert-manager --cluster demo-cluster-01 --with-patches"
     )]
-    Unassign(Unassign),
+    Unassign(UnassignComponent),
     /// Change a component's values on one cluster
     ///
-    /// Keys are paths of Helm values, values are strings; keys that are not named stay.
+    /// For a component delivered by Helm a key is the path of a value, as for `helm --set`; for one
+    /// delivered by Kustomize it is the name of a substitution variable. Values are strings; keys that
+    /// are not named stay.
     #[command(
         after_help = "Examples:\n  flux-resourceset-cli component patch podinfo --cluster demo-cluster-01 --set replicaCount=3\n  flux-resourceset-cli component patch podinfo --cluster demo-cluster-01 --unset ui.color"
     )]
@@ -59,7 +65,7 @@ pub(crate) enum Component {
 
 #[derive(Args)]
 pub(crate) struct Patch {
-    /// Id of the component
+    /// Its id
     id: String,
 
     /// Id of the cluster
@@ -106,7 +112,17 @@ pub(crate) struct ComponentFields {
     #[arg(long, value_name = "helm|kustomize", value_parser = ["helm", "kustomize"], hide_possible_values = true)]
     delivery: Option<String>,
 
-    /// Name of its Helm release; absent means one made from the id
+    #[command(flatten)]
+    release: Release,
+
+    #[command(flatten)]
+    on_remove: OnRemove,
+}
+
+/// How Flux installs it, which the catalog says for all clusters and a reference for one.
+#[derive(Args, Default, PartialEq)]
+pub(crate) struct Release {
+    /// Name of its Helm release; absent means the id
     #[arg(long, value_name = "NAME")]
     release_name: Option<String>,
 
@@ -114,13 +130,37 @@ pub(crate) struct ComponentFields {
     #[arg(long, value_name = "NAMESPACE")]
     target_namespace: Option<String>,
 
-    /// Replace its release's values by this JSON or YAML file (`-` is stdin)
+    /// Replace the Helm values set here before by those of a JSON or YAML file (`-` is stdin)
     #[arg(long, value_name = "FILE", value_parser = document::read_file)]
     values_file: Option<FileDocument>,
 
-    #[command(flatten)]
-    on_remove: OnRemove,
+    /// How long Flux waits for it to be healthy, such as 90s or 15m
+    #[arg(long, value_name = "DURATION")]
+    release_timeout: Option<String>,
+
+    /// Whether Flux leaves it as it is now, neither upgrading nor correcting it
+    #[arg(long, value_name = "true|false", hide_possible_values = true)]
+    suspend: Option<bool>,
+
+    /// What installing and upgrading the chart does with its CRDs
+    #[arg(long, value_name = "POLICY", value_parser = ["Create", "CreateReplace", "Skip"])]
+    crds: Option<String>,
 }
+
+/// What a cluster can go back to the catalog with. A mistyped field would be a silent success.
+const OVERRIDES: [&str; 11] = [
+    "enabled",
+    "oci_tag",
+    "component_path",
+    "on_remove",
+    "release",
+    "release.name",
+    "release.target_namespace",
+    "release.values",
+    "release.timeout",
+    "release.suspend",
+    "release.crds",
+];
 
 /// What a cluster's reference overrides.
 #[derive(Args, Default, PartialEq)]
@@ -138,8 +178,11 @@ pub(crate) struct ComponentReference {
     component_path: Option<String>,
 
     /// Go back to the catalog's value of this field (repeatable)
-    #[arg(long, value_name = "FIELD")]
+    #[arg(long, value_name = "FIELD", value_parser = OVERRIDES)]
     unset: Vec<String>,
+
+    #[command(flatten)]
+    release: Release,
 
     #[command(flatten)]
     on_remove: OnRemove,
@@ -155,38 +198,35 @@ impl Fields for ComponentFields {
         set(document, "depends_on", Some(&self.depends_on).filter(|ids| !ids.is_empty()));
         set(document, "enabled", self.enabled.as_ref());
         set(document, "delivery", self.delivery.as_ref());
+        self.release.apply(document);
         self.on_remove.apply(document);
-        self.apply_release(document);
     }
 }
 
-impl ComponentFields {
+impl Release {
     /// Sets keys of the release and leaves its others; the values are replaced whole.
-    fn apply_release(&self, document: &mut Document) {
-        let mut given = Document::new();
-        set(&mut given, "name", self.release_name.as_ref());
-        set(&mut given, "target_namespace", self.target_namespace.as_ref());
-        set(&mut given, "values", self.values_file.as_ref().map(|file| &file.0));
-        if given.is_empty() {
+    fn apply(&self, document: &mut Document) {
+        if *self == Release::default() {
             return;
         }
-        let mut release = match document.remove("release") {
-            Some(Value::Object(release)) => release,
-            _ => Document::new(),
-        };
-        release.extend(given);
-        document.insert("release".into(), Value::Object(release));
+        edit_object(document, "release", |release| {
+            set(release, "name", self.release_name.as_ref());
+            set(release, "target_namespace", self.target_namespace.as_ref());
+            set(release, "values", self.values_file.as_ref().map(|file| &file.0));
+            set(release, "timeout", self.release_timeout.as_ref());
+            set(release, "suspend", self.suspend.as_ref());
+            set(release, "crds", self.crds.as_ref());
+        });
     }
 }
 
 impl Fields for ComponentReference {
     fn apply(&self, reference: &mut Document) {
-        for field in self.unset.iter().filter(|field| *field != "id") {
-            reference.remove(field);
-        }
+        self.unset.iter().for_each(|field| document::unset(reference, field));
         set(reference, "enabled", self.enabled.as_ref());
         set(reference, "oci_tag", self.oci_tag.as_ref());
         set(reference, "component_path", self.component_path.as_ref());
+        self.release.apply(reference);
         self.on_remove.apply(reference);
     }
 }
@@ -199,7 +239,7 @@ pub(crate) fn run(client: &Client<'_>, command: &Component) -> Result<Shown, Err
         Component::Update(update) => resource::update(client, &COMPONENT, update),
         Component::Delete(delete) => resource::delete_definition(client, &COMPONENT, delete),
         Component::Assign(assign) => reference::assign(client, &COMPONENT, assign),
-        Component::Unassign(unassign) => reference::unassign(client, &COMPONENT, unassign),
+        Component::Unassign(unassign) => reference::unassign_component(client, unassign),
         Component::Patch(patch) => reference::patch(client, &patch.cluster, &patch.id, &patch.keys),
     }
 }
@@ -214,20 +254,25 @@ mod tests {
     fn a_values_file_replaces_the_values_and_nothing_else_of_the_release() {
         let mut component = json!({"release": {"name": "kept", "values": {"a": 1}}});
         let values = json!({"b": null}).as_object().unwrap().clone();
-        let fields = ComponentFields { values_file: Some(FileDocument(values)), ..Default::default() };
-        fields.apply(component.as_object_mut().unwrap());
+        let release = Release { values_file: Some(FileDocument(values)), ..Default::default() };
+        release.apply(component.as_object_mut().unwrap());
         assert_eq!(component, json!({"release": {"name": "kept", "values": {"b": null}}}));
     }
 
     #[test]
     fn a_reference_keeps_what_is_not_named() {
-        let mut reference = json!({"id": "a", "oci_tag": "1", "component_path": "p"});
+        let mut reference =
+            json!({"id": "a", "oci_tag": "1", "component_path": "p", "release": {"name": "n"}});
         let fields = ComponentReference {
             enabled: Some(false),
-            unset: vec!["component_path".into(), "id".into()],
+            unset: vec!["component_path".into(), "release.name".into()],
+            release: Release { suspend: Some(true), ..Default::default() },
             ..Default::default()
         };
         fields.apply(reference.as_object_mut().unwrap());
-        assert_eq!(reference, json!({"id": "a", "oci_tag": "1", "enabled": false}));
+        assert_eq!(
+            reference,
+            json!({"id": "a", "oci_tag": "1", "enabled": false, "release": {"suspend": true}})
+        );
     }
 }

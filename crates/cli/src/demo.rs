@@ -28,7 +28,7 @@ pub(crate) enum Demo {
         after_help = "Example:\n  flux-resourceset-cli demo flux-namespaces demo-cluster-01.k8s.example.com"
     )]
     FluxNamespaces {
-        /// DNS name of the cluster
+        /// DNS name or id of the cluster
         cluster_dns: String,
     },
 }

@@ -1,4 +1,5 @@
-//! Documents as this program meets them: read from a file, and compared with what was asked for.
+//! Documents as this program meets them: read from a file, changed field by field, and compared
+//! with what was asked for.
 
 use std::fs;
 use std::io::{self, Read};
@@ -14,13 +15,18 @@ pub(crate) type Document = Map<String, Value>;
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct FileDocument(pub(crate) Document);
 
-/// Reads the file `path`, for clap.
+/// Reads the document in the file `path`, for clap.
 pub(crate) fn read_file(path: &str) -> Result<FileDocument, String> {
+    parse(&read_text(path)?).map(FileDocument)
+}
+
+/// The text of the file `path`, for clap; `-` is stdin.
+pub(crate) fn read_text(path: &str) -> Result<String, String> {
     let text = match path {
         "-" => io::read_to_string(io::stdin().lock().take(MAX_FILE)),
         path => fs::File::open(path).and_then(|file| io::read_to_string(file.take(MAX_FILE))),
     };
-    parse(&text.map_err(|error| error.to_string())?).map(FileDocument)
+    text.map_err(|error| error.to_string())
 }
 
 /// Far above any document; it bounds what `-f /dev/zero` can take.
@@ -54,6 +60,35 @@ fn parse_yaml(text: &str) -> Result<Value, String> {
 /// The document's `id` as text, if it has one.
 pub(crate) fn id(document: &Value) -> Option<&str> {
     document.get("id").or_else(|| document.get("_id"))?.as_str()
+}
+
+/// Sets a field where its flag was given.
+pub(crate) fn set<T: Clone + Into<Value>>(document: &mut Document, field: &str, value: Option<&T>) {
+    if let Some(value) = value {
+        document.insert(field.into(), value.clone().into());
+    }
+}
+
+/// Takes out the field `path`, or one key of it: `oci_tag`, `release.suspend`.
+pub(crate) fn unset(document: &mut Document, path: &str) {
+    match path.split_once('.') {
+        Some((field, key)) if document.get(field).is_some_and(Value::is_object) => {
+            edit_object(document, field, |object| drop(object.remove(key)));
+        }
+        _ => drop(document.remove(path)),
+    }
+}
+
+/// Changes the object `field`. Where nothing is left in it, the field is absent.
+pub(crate) fn edit_object(document: &mut Document, field: &str, change: impl FnOnce(&mut Document)) {
+    let mut object = match document.remove(field) {
+        Some(Value::Object(object)) => object,
+        _ => Document::new(),
+    };
+    change(&mut object);
+    if !object.is_empty() {
+        document.insert(field.into(), Value::Object(object));
+    }
 }
 
 /// The top-level fields in which `after` differs from `before`, as a PUT carries them: `null`
@@ -136,6 +171,16 @@ mod tests {
             json!({"role": "edit", "on_remove": null})
         );
         assert!(changed_fields(&before, &before).is_empty());
+    }
+
+    #[test]
+    fn a_field_or_one_key_of_it_is_taken_out() {
+        let mut document =
+            object(json!({"a": 1, "labels": {"x.y/z": "1", "b": "2"}, "release": {"name": "n"}}));
+        for path in ["a", "labels.x.y/z", "release.name", "absent", "absent.key"] {
+            unset(&mut document, path);
+        }
+        assert_eq!(Value::Object(document), json!({"labels": {"b": "2"}}));
     }
 
     #[test]

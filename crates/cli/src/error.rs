@@ -28,14 +28,12 @@ impl Error {
         matches!(self, Error::Api(refusal) if refusal.status == status)
     }
 
-    /// The same error, saying what was looked for where the API says only that it is not there.
-    pub(crate) fn looking_for(mut self, what: impl FnOnce() -> String) -> Self {
-        if let Error::Api(refusal) = &mut self
-            && refusal.status == 404
-        {
-            refusal.looked_for = Some(what());
+    /// The API's word for why it refused.
+    pub(crate) fn code(&self) -> Option<&str> {
+        match self {
+            Error::Api(refusal) => refusal.code.as_deref(),
+            _ => None,
         }
-        self
     }
 }
 

@@ -4,6 +4,7 @@ use clap::Args;
 use serde_json::{Map, Value};
 
 use crate::client::Client;
+use crate::document;
 use crate::error::Error;
 use crate::output::{Section, Shown, Table};
 use crate::types::{CLUSTER, Column, DEFINITIONS, INPUT_COLUMNS, ResourceType, definition};
@@ -21,25 +22,26 @@ pub(crate) struct Flux {
 pub(crate) fn run(client: &Client<'_>, flux: &Flux) -> Result<Shown, Error> {
     match (&flux.cluster, &flux.kind) {
         (None, _) => Ok(answer(CLUSTER.input_columns, client.fleet()?)),
-        (Some(cluster), None) => everything(client, &dns(client, cluster)?),
-        (Some(cluster), Some(kind)) => one(client, &dns(client, cluster)?, kind),
+        (Some(cluster), None) => everything(client, cluster),
+        (Some(cluster), Some(kind)) => one(client, cluster, kind),
     }
 }
 
 /// The answer for one type, unchanged.
-pub(crate) fn one(client: &Client<'_>, dns: &str, kind: &str) -> Result<Shown, Error> {
+pub(crate) fn one(client: &Client<'_>, cluster: &str, kind: &str) -> Result<Shown, Error> {
     let known = definition(kind);
     let path = known.map_or(kind, |kind: &ResourceType| kind.flux_path);
     let columns = known.map_or(INPUT_COLUMNS, |kind| kind.input_columns);
-    Ok(answer(columns, client.inputs(dns, path)?))
+    Ok(answer(columns, inputs(client, cluster, &dns(client, cluster)?, path)?))
 }
 
 /// The answers for all types, by the types' names.
-fn everything(client: &Client<'_>, dns: &str) -> Result<Shown, Error> {
+fn everything(client: &Client<'_>, cluster: &str) -> Result<Shown, Error> {
+    let dns = dns(client, cluster)?;
     let mut answers = Map::new();
     let mut sections = Vec::new();
     for kind in DEFINITIONS {
-        let answer = client.inputs(dns, kind.flux_path)?;
+        let answer = inputs(client, cluster, &dns, kind.flux_path)?;
         sections.push(section(kind.flux_path, kind.input_columns, &answer));
         answers.insert(kind.flux_path.into(), answer);
     }
@@ -56,14 +58,35 @@ fn section(title: &str, columns: &'static [Column], answer: &Value) -> Section {
     Section { title: title.into(), columns, rows }
 }
 
-/// The DNS name of a cluster that is named by it or by its id. Ids have no dots.
+/// What is polled under `dns`; a refusal is told in the words of the command line, which named
+/// the cluster as `cluster`.
+fn inputs(client: &Client<'_>, cluster: &str, dns: &str, flux_path: &str) -> Result<Value, Error> {
+    client.inputs(dns, flux_path).map_err(|error| match error.code() {
+        Some("unknown_cluster") => Error::Failed(format!(
+            "no cluster, and no deleted one, has the id or DNS name {cluster}; \
+             `cluster list` and `tombstone list` show all"
+        )),
+        Some("unknown_type") => Error::Failed(format!(
+            "clusters poll no type called {flux_path}; name one such as {}",
+            DEFINITIONS.map(|kind| kind.flux_path).join(", ")
+        )),
+        _ => error,
+    })
+}
+
+/// The DNS name of a cluster, or of a deleted one, that is named by it or by its id. Ids have no
+/// dots.
 fn dns(client: &Client<'_>, cluster: &str) -> Result<String, Error> {
     if cluster.contains('.') {
         return Ok(cluster.into());
     }
-    match client.get(CLUSTER.plural, cluster) {
-        // A DNS name of one label, or a deleted cluster's: the API says which it knows.
-        Err(missing) if missing.has_status(404) => Ok(cluster.into()),
-        found => Ok(found?.body.get("cluster_dns").and_then(Value::as_str).unwrap_or(cluster).into()),
-    }
+    let found = match client.get(CLUSTER.plural, cluster) {
+        Err(missing) if missing.has_status(404) => {
+            client.tombstones()?.into_iter().find(|tombstone| document::id(tombstone) == Some(cluster))
+        }
+        found => Some(found?.body),
+    };
+    let dns = found.as_ref().and_then(|found| found.get("cluster_dns")?.as_str());
+    // A DNS name may have one label only.
+    Ok(dns.unwrap_or(cluster).into())
 }

@@ -1,8 +1,11 @@
-//! `KEY=VALUE` as typed after `--label`, `--annotation`, `--set` and `--filter`.
+//! `KEY=VALUE` as typed after `--label`, `--annotation`, `--set` and `--filter`; `KEY=FILE` after
+//! `--set-file`.
 
 use std::str::FromStr;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
+
+use crate::document::{self, Document, edit_object};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct KeyValue {
@@ -23,28 +26,22 @@ impl FromStr for KeyValue {
     }
 }
 
+/// Reads `KEY=FILE`, for clap: the value is the whole text of the file, as it stands there.
+pub(crate) fn read_value(typed: &str) -> Result<KeyValue, String> {
+    let KeyValue { key, value: path } = typed.parse()?;
+    Ok(KeyValue { key, value: document::read_text(&path)? })
+}
+
 /// Puts the pairs into the object `field` of `document` and takes the keys in `removed` out of it,
 /// leaving its other keys alone.
-pub(crate) fn merge_into(
-    document: &mut Map<String, Value>,
-    field: &str,
-    pairs: &[KeyValue],
-    removed: &[String],
-) {
+pub(crate) fn merge_into(document: &mut Document, field: &str, pairs: &[KeyValue], removed: &[String]) {
     if pairs.is_empty() && removed.is_empty() {
         return;
     }
-    let mut object = match document.remove(field) {
-        Some(Value::Object(object)) => object,
-        _ => Map::new(),
-    };
-    for key in removed {
-        object.remove(key);
-    }
-    for pair in pairs {
-        object.insert(pair.key.clone(), Value::String(pair.value.clone()));
-    }
-    document.insert(field.into(), Value::Object(object));
+    edit_object(document, field, |object| {
+        object.retain(|key, _| !removed.contains(key));
+        object.extend(pairs.iter().map(|pair| (pair.key.clone(), Value::String(pair.value.clone()))));
+    });
 }
 
 #[cfg(test)]
@@ -79,10 +76,11 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_or_null_object_is_begun() {
-        let mut document = json!({"labels": null});
+    fn a_missing_or_null_object_is_begun_and_an_empty_one_goes() {
+        let mut document = json!({"labels": null, "gone": {"a": "1"}});
         merge_into(document.as_object_mut().unwrap(), "labels", &["a=1".parse().unwrap()], &[]);
-        merge_into(document.as_object_mut().unwrap(), "annotations", &[], &[]);
+        merge_into(document.as_object_mut().unwrap(), "annotations", &[], &["a".into()]);
+        merge_into(document.as_object_mut().unwrap(), "gone", &[], &["a".into()]);
         assert_eq!(document, json!({"labels": {"a": "1"}}));
     }
 }

@@ -1,12 +1,12 @@
 //! What ties a cluster to a definition: the references in its document, and its patches.
 
 use clap::{ArgAction, Args};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use crate::client::{Client, Write};
-use crate::document::{self, Document};
+use crate::client::Client;
+use crate::document::{self, Document, edit_object, set};
 use crate::error::Error;
-use crate::key_value::KeyValue;
+use crate::key_value::{self, KeyValue, merge_into};
 use crate::output::Shown;
 use crate::resource::{self, Create, Fields};
 use crate::types::{self, ResourceType};
@@ -24,7 +24,7 @@ pub(crate) struct CreateDefinition<F: Fields> {
 
 #[derive(Args)]
 pub(crate) struct Assign<R: Fields> {
-    /// Id of the definition
+    /// Its id
     id: String,
 
     /// Id of the cluster
@@ -37,7 +37,7 @@ pub(crate) struct Assign<R: Fields> {
 
 #[derive(Args)]
 pub(crate) struct Unassign {
-    /// Id of the definition
+    /// Its id
     id: String,
 
     /// Id of the cluster
@@ -45,15 +45,29 @@ pub(crate) struct Unassign {
     cluster: String,
 }
 
+#[derive(Args)]
+pub(crate) struct UnassignComponent {
+    #[command(flatten)]
+    unassign: Unassign,
+
+    /// Remove the cluster's patches of it too
+    #[arg(long)]
+    with_patches: bool,
+}
+
 /// The keys to set and to take out of one component's patches.
 #[derive(Args)]
 #[group(required = true, multiple = true)]
 pub(crate) struct PatchKeys {
-    /// Set the Helm value at this path, as a string (repeatable)
+    /// Set a Helm value by its path, or a Kustomize substitution variable by its name (repeatable)
     #[arg(long, value_name = "KEY=VALUE", action = ArgAction::Append)]
     set: Vec<KeyValue>,
 
-    /// Take this key out of the patches (repeatable)
+    /// Set it to the text of a file (`-` is stdin), line breaks included (repeatable)
+    #[arg(long, value_name = "KEY=FILE", action = ArgAction::Append, value_parser = key_value::read_value)]
+    set_file: Vec<KeyValue>,
+
+    /// Take this key out of the patches, so that the chart's or overlay's own value holds (repeatable)
     #[arg(long, value_name = "KEY", action = ArgAction::Append)]
     unset: Vec<String>,
 }
@@ -85,13 +99,6 @@ impl Fields for ReferenceFields {
     }
 }
 
-/// Sets a field where its flag was given.
-pub(crate) fn set<T: Clone + Into<Value>>(document: &mut Document, field: &str, value: Option<&T>) {
-    if let Some(value) = value {
-        document.insert(field.into(), value.clone().into());
-    }
-}
-
 impl<F: Fields> CreateDefinition<F> {
     pub(crate) fn new(id: &str, fields: F, cluster: &str) -> Self {
         CreateDefinition { create: Create::new(id, fields), cluster: Some(cluster.into()) }
@@ -99,7 +106,9 @@ impl<F: Fields> CreateDefinition<F> {
 }
 
 impl<R: Fields> Assign<R> {
-    fn apply(&self, references: &mut Vec<Value>) {
+    fn apply(&self, kind: &ResourceType, cluster: &mut Document) {
+        let references = cluster.entry(kind.plural).or_insert_with(|| json!([]));
+        let Value::Array(references) = references else { return };
         let place = position(references, &self.id).unwrap_or_else(|| {
             references.push(json!({ "id": self.id }));
             references.len() - 1
@@ -134,42 +143,44 @@ pub(crate) fn assign<R: Fields>(
     kind: &ResourceType,
     assign: &Assign<R>,
 ) -> Result<Shown, Error> {
-    change_references(client, kind, &assign.cluster, |references| {
-        assign.apply(references);
+    resource::modify(client, &types::CLUSTER, &assign.cluster, |cluster| {
+        assign.apply(kind, cluster);
         Ok(())
     })
 }
 
-/// Ensures that the cluster does not refer to the definition. Shows the cluster. An id that no
-/// definition has is an error: it is more likely mistyped than already done with.
+/// Ensures that the cluster does not refer to the definition. Shows the cluster.
 pub(crate) fn unassign(
     client: &Client<'_>,
     kind: &ResourceType,
     unassign: &Unassign,
 ) -> Result<Shown, Error> {
-    change_references(client, kind, &unassign.cluster, |references| {
-        match position(references, &unassign.id) {
-            Some(place) => drop(references.remove(place)),
-            None => drop(client.get(kind.plural, &unassign.id)?),
+    resource::modify(client, &types::CLUSTER, &unassign.cluster, |cluster| {
+        detach(client, kind, &unassign.id, cluster)
+    })
+}
+
+/// The same for a component, of which a cluster can have patches besides.
+pub(crate) fn unassign_component(client: &Client<'_>, command: &UnassignComponent) -> Result<Shown, Error> {
+    let UnassignComponent { unassign, with_patches } = command;
+    resource::modify(client, &types::CLUSTER, &unassign.cluster, |cluster| {
+        detach(client, &types::COMPONENT, &unassign.id, cluster)?;
+        if *with_patches {
+            edit_object(cluster, "patches", |patches| drop(patches.remove(&unassign.id)));
         }
         Ok(())
     })
 }
 
-fn change_references(
-    client: &Client<'_>,
-    kind: &ResourceType,
-    cluster: &str,
-    change: impl Fn(&mut Vec<Value>) -> Result<(), Error>,
-) -> Result<Shown, Error> {
-    let changed = resource::modify(client, &types::CLUSTER, cluster, |document| {
-        let before = references(document, kind);
-        let mut after = before.to_vec();
-        change(&mut after)?;
-        let field = (after != before).then(|| (kind.plural.to_owned(), Value::Array(after)));
-        Ok(resource::put(&field.into_iter().collect()))
-    })?;
-    Ok(Shown::document(changed))
+/// Takes the reference to the definition out of the cluster. An id that no definition has is an
+/// error: it is more likely mistyped than already done with.
+fn detach(client: &Client<'_>, kind: &ResourceType, id: &str, cluster: &mut Document) -> Result<(), Error> {
+    let place = position(references(cluster, kind), id);
+    match (place, cluster.get_mut(kind.plural)) {
+        (Some(place), Some(Value::Array(references))) => drop(references.remove(place)),
+        _ => drop(client.get(kind.plural, id)?),
+    }
+    Ok(())
 }
 
 /// Merges keys into the patches that the cluster has for the component. Shows the cluster.
@@ -179,35 +190,30 @@ pub(crate) fn patch(
     component: &str,
     keys: &PatchKeys,
 ) -> Result<Shown, Error> {
-    let changed = resource::modify(client, &types::CLUSTER, cluster, |document| {
-        if position(references(document, &types::COMPONENT), component).is_none() {
+    resource::modify(client, &types::CLUSTER, cluster, |document| {
+        let assigned = position(references(document, &types::COMPONENT), component).is_some();
+        if !assigned && !keys.only_clear(component, document) {
             return Err(Error::Failed(format!(
                 "component {component} is not assigned to cluster {cluster}; \
                  `component assign {component} --cluster {cluster}` does that"
             )));
         }
-        let before = document.get("patches").and_then(|patches| patches.get(component));
-        Ok(keys
-            .merge_patch(before)
-            .map(|patch| Write::Merge(Map::from_iter([("patches".to_owned(), json!({ component: patch }))]))))
-    })?;
-    Ok(Shown::document(changed))
+        keys.apply(component, document);
+        Ok(())
+    })
 }
 
 impl PatchKeys {
-    /// The merge patch that turns these patches into the ones asked for: only the keys that
-    /// change, null for the whole where none is left, nothing where all is as asked.
-    fn merge_patch(&self, before: Option<&Value>) -> Option<Value> {
-        let before = before.and_then(Value::as_object).cloned().unwrap_or_default();
-        let mut after = before.clone();
-        self.unset.iter().for_each(|key| drop(after.remove(key)));
-        after.extend(self.set.iter().map(|pair| (pair.key.clone(), Value::String(pair.value.clone()))));
-        let changed = document::changed_fields(&before, &after);
-        match (changed.is_empty(), after.is_empty()) {
-            (true, _) => None,
-            (false, true) => Some(Value::Null),
-            (false, false) => Some(Value::Object(changed)),
-        }
+    fn apply(&self, component: &str, cluster: &mut Document) {
+        let set: Vec<_> = self.set.iter().chain(&self.set_file).cloned().collect();
+        edit_object(cluster, "patches", |patches| merge_into(patches, component, &set, &self.unset));
+    }
+
+    /// Whether they do nothing but take keys out of patches that are there: a component that was
+    /// unassigned may have left some.
+    fn only_clear(&self, component: &str, cluster: &Document) -> bool {
+        let left = cluster.get("patches").and_then(|patches| patches.get(component));
+        left.is_some() && self.set.is_empty() && self.set_file.is_empty()
     }
 }
 
@@ -222,46 +228,53 @@ fn position(references: &[Value], id: &str) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::types::NAMESPACE;
 
     #[track_caller]
-    fn check_patch(before: Value, set: &[&str], unset: &[&str], expected: Option<Value>) {
+    fn check_patch(before: Value, set: &[&str], unset: &[&str], expected: Value) {
         let keys = PatchKeys {
             set: set.iter().map(|typed| typed.parse().unwrap()).collect(),
+            set_file: Vec::new(),
             unset: unset.iter().map(|key| (*key).to_owned()).collect(),
         };
-        assert_eq!(keys.merge_patch(Some(&before)), expected);
+        let mut cluster = before;
+        keys.apply("a", cluster.as_object_mut().unwrap());
+        assert_eq!(cluster, expected);
     }
 
     #[test]
-    fn a_patch_holds_only_what_changes() {
-        let before = json!({"replicaCount": "2", "ui.color": "red"});
+    fn a_patch_leaves_what_is_not_named() {
+        let before = json!({"patches": {"a": {"n": "2", "ui.color": "red"}, "b": {"x": "y"}}});
+        let patches = |a: Value| json!({"patches": {"a": a, "b": {"x": "y"}}});
         check_patch(
             before.clone(),
-            &["replicaCount=3", "ui.color=red"],
+            &["n=3", "m=b=c"],
             &[],
-            Some(json!({"replicaCount": "3"})),
+            patches(json!({"n": "3", "m": "b=c", "ui.color": "red"})),
         );
-        check_patch(before.clone(), &[], &["ui.color", "other"], Some(json!({"ui.color": null})));
-        check_patch(before.clone(), &["a=b"], &["a"], Some(json!({"a": "b"})));
-        check_patch(before.clone(), &["replicaCount=2"], &["other"], None);
-        check_patch(before, &[], &["replicaCount", "ui.color"], Some(Value::Null));
-        check_patch(Value::Null, &["a=b=c"], &[], Some(json!({"a": "b=c"})));
-        check_patch(Value::Null, &[], &["a"], None);
+        check_patch(before.clone(), &[], &["ui.color", "other"], patches(json!({"n": "2"})));
+        check_patch(before.clone(), &["n=3"], &["n"], patches(json!({"n": "3", "ui.color": "red"})));
+        check_patch(before.clone(), &[], &["other"], before.clone());
+        check_patch(before, &[], &["n", "ui.color"], json!({"patches": {"b": {"x": "y"}}}));
+        check_patch(json!({}), &[], &["n"], json!({}));
+        check_patch(json!({"patches": {}}), &["n=1"], &[], json!({"patches": {"a": {"n": "1"}}}));
     }
 
     #[test]
     fn assigning_twice_is_assigning_once() {
-        let mut references = vec![json!({"id": "a", "on_remove": "keep"}), json!({"id": "b"})];
-        let before = references.clone();
+        let mut cluster = json!({"namespaces": [{"id": "a", "on_remove": "keep"}, {"id": "b"}]});
+        let cluster = cluster.as_object_mut().unwrap();
+        let before = cluster.clone();
         let assign = |id: &str, on_remove: Option<&str>| Assign {
             id: id.into(),
             cluster: "c".into(),
             reference: ReferenceFields { on_remove: OnRemove { on_remove: on_remove.map(str::to_owned) } },
         };
-        assign("a", None).apply(&mut references);
-        assert_eq!(references, before);
-        assign("b", Some("keep")).apply(&mut references);
-        assign("c", None).apply(&mut references);
+        assign("a", None).apply(&NAMESPACE, cluster);
+        assert_eq!(*cluster, before);
+        assign("b", Some("keep")).apply(&NAMESPACE, cluster);
+        assign("c", None).apply(&NAMESPACE, cluster);
+        let references = references(cluster, &NAMESPACE);
         assert_eq!(references[1..], [json!({"id": "b", "on_remove": "keep"}), json!({"id": "c"})]);
     }
 }

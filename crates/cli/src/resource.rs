@@ -7,7 +7,7 @@ use std::{process, thread};
 use clap::Args;
 use serde_json::Value;
 
-use crate::client::{Client, Write};
+use crate::client::Client;
 use crate::document::{self, Document, FileDocument};
 use crate::error::Error;
 use crate::key_value::KeyValue;
@@ -29,16 +29,16 @@ pub(crate) struct List {
 
 #[derive(Args)]
 pub(crate) struct Get {
-    /// Id of the document
+    /// Its id
     id: String,
 }
 
 #[derive(Args)]
 pub(crate) struct Create<F: Fields> {
-    /// Id of the document; may stand in the file instead
+    /// Its id; may stand in the file instead
     id: Option<String>,
 
-    /// Take the document from a JSON or YAML file (`-` is stdin); flags win over it
+    /// Take its fields from a JSON or YAML file (`-` is stdin); flags win over it
     #[arg(short, long, value_name = "FILE", value_parser = document::read_file)]
     file: Option<FileDocument>,
 
@@ -48,14 +48,14 @@ pub(crate) struct Create<F: Fields> {
 
 #[derive(Args)]
 pub(crate) struct Update<F: Fields> {
-    /// Id of the document
+    /// Its id
     id: String,
 
     /// Replace each field that this JSON or YAML file carries (`-` is stdin); flags win over it
     #[arg(short, long, value_name = "FILE", value_parser = document::read_file)]
     file: Option<FileDocument>,
 
-    /// Make a field absent, so that its default holds (repeatable)
+    /// Take out a field, so that its default holds, or one key of it: `release.timeout` (repeatable)
     #[arg(long, value_name = "FIELD")]
     unset: Vec<String>,
 
@@ -65,16 +65,16 @@ pub(crate) struct Update<F: Fields> {
 
 #[derive(Args)]
 pub(crate) struct Delete {
-    /// Id of the document
+    /// Its id
     id: String,
 }
 
 #[derive(Args)]
 pub(crate) struct DeleteDefinition {
-    /// Id of the definition
+    /// Its id
     id: String,
 
-    /// Take it from every cluster that refers to it, in the same change
+    /// Remove every reference to it in the same change: clusters lose it, with a component's patches
     #[arg(long)]
     force: bool,
 }
@@ -126,7 +126,7 @@ impl<F: Fields> Update<F> {
         }
         self.fields.apply(document);
         for field in &self.unset {
-            document.remove(field);
+            document::unset(document, field);
         }
     }
 
@@ -177,12 +177,10 @@ pub(crate) fn update<F: Fields>(
     if let Some(file) = &update.file {
         same_id(&file.0, &update.id)?;
     }
-    let changed = modify(client, kind, &update.id, |document| {
-        let mut after = document.clone();
-        update.apply(&mut after);
-        Ok(put(&document::changed_fields(document, &after)))
-    })?;
-    Ok(Shown::document(changed))
+    modify(client, kind, &update.id, |document| {
+        update.apply(document);
+        Ok(())
+    })
 }
 
 fn same_id(document: &Document, id: &str) -> Result<(), Error> {
@@ -194,30 +192,31 @@ fn same_id(document: &Document, id: &str) -> Result<(), Error> {
     }
 }
 
-/// A PUT of these fields, or nothing to write where there are none.
-pub(crate) fn put(fields: &Document) -> Option<Write> {
-    (!fields.is_empty()).then(|| Write::Fields(fields.clone()))
-}
-
 /// How often a write that lost a race is tried again.
 const ATTEMPTS: u32 = 10;
 
-/// Reads a document, decides on a write, and writes only if nobody else did meanwhile; otherwise
-/// reads and decides again. Without an ETag from the server it writes unconditionally.
+/// Reads a document, changes it, and writes the fields that changed only if nobody else wrote
+/// meanwhile; otherwise reads and changes again. Without an ETag from the server it writes
+/// unconditionally. Shows the document.
 pub(crate) fn modify(
     client: &Client<'_>,
     kind: &ResourceType,
     id: &str,
-    decide: impl Fn(&Document) -> Result<Option<Write>, Error>,
-) -> Result<Value, Error> {
+    change: impl Fn(&mut Document) -> Result<(), Error>,
+) -> Result<Shown, Error> {
     let mut lost = 0;
     loop {
         let fetched = client.get(kind.plural, id)?;
-        let Value::Object(document) = &fetched.body else { return Err(not_a_document(kind, id)) };
-        let Some(write) = decide(document)? else { return Ok(fetched.body) };
-        match client.write(kind.plural, id, &write, fetched.etag.as_deref()) {
+        let Value::Object(before) = &fetched.body else { return Err(not_a_document(kind, id)) };
+        let mut after = before.clone();
+        change(&mut after)?;
+        let fields = document::changed_fields(before, &after);
+        if fields.is_empty() {
+            return Ok(Shown::document(fetched.body));
+        }
+        match client.put(kind.plural, id, &fields, fetched.etag.as_deref()) {
             Err(refusal) if refusal.has_status(412) && lost + 1 < ATTEMPTS => lost += 1,
-            done => return done,
+            done => return done.map(Shown::document),
         }
         thread::sleep(pause(lost, process::id()));
     }

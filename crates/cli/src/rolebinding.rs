@@ -4,10 +4,10 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use crate::client::Client;
-use crate::document::Document;
+use crate::document::{Document, set};
 use crate::error::Error;
 use crate::output::Shown;
-use crate::reference::{self, Assign, CreateDefinition, OnRemove, ReferenceFields, Unassign, set};
+use crate::reference::{self, Assign, CreateDefinition, OnRemove, ReferenceFields, Unassign};
 use crate::resource::{self, DeleteDefinition, Fields, Get, List, Update};
 use crate::types::ROLEBINDING;
 

@@ -15,13 +15,27 @@ pub(crate) fn rows(columns: &[Column], rows: &[Value], bold: bool) -> String {
     align(&lines, |line, _| bold && line == 0)
 }
 
-/// One document: a line for each field, its id first.
+/// One document: its id first, a line for each field, or for each entry of a field whose entries
+/// are objects.
 pub(crate) fn fields(document: &Value, bold: bool) -> String {
-    let line = |(field, value): (&String, &Value)| vec![printable(field), text(value)];
     let mut fields: Vec<_> = document.as_object().into_iter().flatten().collect();
     fields.sort_by_key(|(field, _)| *field != "id");
-    let lines: Vec<_> = fields.into_iter().map(line).collect();
-    align(&lines, |_, column| bold && column == 0)
+    let mut shown = Vec::new();
+    for (field, value) in fields {
+        let mut name = printable(field);
+        shown.extend(lines(value).into_iter().map(|line| vec![std::mem::take(&mut name), line]));
+    }
+    align(&shown, |_, column| bold && column == 0)
+}
+
+fn lines(value: &Value) -> Vec<String> {
+    match value {
+        Value::Array(items) if items.iter().any(Value::is_object) => items.iter().map(entry).collect(),
+        Value::Object(object) if object.values().any(Value::is_object) => {
+            object.iter().map(|(key, value)| format!("{}: {}", printable(key), text(value))).collect()
+        }
+        value => vec![text(value)],
+    }
 }
 
 fn align(lines: &[Vec<String>], bold: impl Fn(usize, usize) -> bool) -> String {
@@ -51,8 +65,16 @@ fn cell(column: &Column, row: &Value) -> String {
     let value = row.pointer(column.pointer).unwrap_or(&Value::Null);
     match (column.cell, value) {
         (Cell::Value, value) => text(value),
-        (Cell::Count, Value::Array(items)) => items.len().to_string(),
+        (Cell::Count, Value::Array(items)) => count(items),
         (Cell::Count, _) => "0".into(),
+    }
+}
+
+fn count(references: &[Value]) -> String {
+    match references.iter().filter(|reference| reference.get("enabled") == Some(&Value::Bool(false))).count()
+    {
+        0 => references.len().to_string(),
+        disabled => format!("{} ({disabled} disabled)", references.len()),
     }
 }
 
@@ -76,11 +98,28 @@ fn text(value: &Value) -> String {
 fn entry(value: &Value) -> String {
     let part = |key: &str| value.get(key).and_then(Value::as_str);
     match (value, document::id(value), part("kind"), part("name")) {
-        (_, Some(id), _, _) => printable(id),
+        (_, Some(id), _, _) => reference(id, value),
         (_, None, Some(kind), Some(name)) => subject(kind, part("namespace"), name),
         (Value::String(said), ..) => printable(said),
         (Value::Object(_), ..) => format!("{{{}}}", text(value)),
         _ => value.to_string(),
+    }
+}
+
+/// A reference, with what it overrides.
+fn reference(id: &str, reference: &Value) -> String {
+    let overrides: Vec<_> = reference.as_object().into_iter().flatten().filter_map(override_note).collect();
+    match overrides.is_empty() {
+        true => printable(id),
+        false => format!("{} ({})", printable(id), overrides.join(", ")),
+    }
+}
+
+fn override_note((field, value): (&String, &Value)) -> Option<String> {
+    match (field.as_str(), value) {
+        ("id" | "_id", _) | (_, Value::Null) | ("enabled", Value::Bool(true)) => None,
+        ("enabled", Value::Bool(false)) => Some("disabled".into()),
+        (field, value) => Some(format!("{} {}", printable(field), text(value))),
     }
 }
 
@@ -101,7 +140,11 @@ mod tests {
         json!({
             "id": "demo-cluster-01", "cluster_name": "demo-cluster-01", "environment": "dev",
             "cluster_dns": "demo-cluster-01.k8s.example.com", "labels": {"region": "eu", "tier": "1"},
-            "platform_components": [{"id": "cert-manager"}, {"id": "podinfo", "enabled": false}],
+            "platform_components": [
+                {"id": "cert-manager", "enabled": true},
+                {"id": "grafana", "oci_tag": "v1.0.0-1", "on_remove": "keep"},
+                {"id": "podinfo", "enabled": false, "release": {"suspend": true, "values": {"a": {"b": 1}}}},
+            ],
             "namespaces": [{"id": "podinfo"}], "node_count": 3,
             "patches": {"podinfo": {"replicaCount": "2", "ui.message": "Hello"}},
         })
@@ -110,10 +153,10 @@ mod tests {
     #[test]
     fn clusters() {
         let other = json!({"id": "b", "environment": "prod", "cluster_dns": "b.example"});
-        assert_snapshot!(rows(CLUSTER.columns, &[cluster(), other], false), @r"
-        ID               ENVIRONMENT  DNS                              COMPONENTS  NAMESPACES  ROLEBINDINGS  LABELS
-        demo-cluster-01  dev          demo-cluster-01.k8s.example.com  2           1           0             region=eu,tier=1
-        b                prod         b.example                        0           0           0             -
+        assert_snapshot!(rows(CLUSTER.columns, &[cluster(), other], false), @"
+        ID               ENVIRONMENT  DNS                              COMPONENTS      NAMESPACES  ROLEBINDINGS  LABELS
+        demo-cluster-01  dev          demo-cluster-01.k8s.example.com  3 (1 disabled)  1           0             region=eu,tier=1
+        b                prod         b.example                        0               0           0             -
         ");
     }
 
@@ -123,15 +166,15 @@ mod tests {
             "id": "podinfo", "component_path": "podinfo", "oci_url": "oci://r/charts",
             "depends_on": ["cert-manager", "traefik"], "oci_tag": null,
         });
-        assert_snapshot!(rows(COMPONENT.columns, &[component], false), @r"
-        ID       PATH     VERSION  TAG  DELIVERY  DEPENDS ON            SOURCE
-        podinfo  podinfo  -        -    -         cert-manager,traefik  oci://r/charts
+        assert_snapshot!(rows(COMPONENT.columns, &[component], false), @"
+        ID       ENABLED  PATH     VERSION  TAG  DELIVERY  DEPENDS ON            SOURCE
+        podinfo  -        podinfo  -        -    -         cert-manager,traefik  oci://r/charts
         ");
         let input =
             json!({"id": "podinfo", "enabled": true, "source": {"oci_tag": "1"}, "patches": {"a.b": "c"}});
-        assert_snapshot!(rows(COMPONENT.input_columns, &[input], false), @r"
-        ID       ENABLED  PATH  VERSION  TAG  PATCHES
-        podinfo  true     -     -        1    a.b=c
+        assert_snapshot!(rows(COMPONENT.input_columns, &[input], false), @"
+        ID       ENABLED  PATH  VERSION  TAG  SUSPENDED  ON REMOVE  PATCHES
+        podinfo  true     -     -        1    -          -          a.b=c
         ");
     }
 
@@ -149,7 +192,7 @@ mod tests {
 
     #[test]
     fn one_document_is_a_line_per_field() {
-        assert_snapshot!(fields(&cluster(), false), @r"
+        assert_snapshot!(fields(&cluster(), false), @"
         id                   demo-cluster-01
         cluster_dns          demo-cluster-01.k8s.example.com
         cluster_name         demo-cluster-01
@@ -157,8 +200,10 @@ mod tests {
         labels               region=eu,tier=1
         namespaces           podinfo
         node_count           3
-        patches              podinfo={replicaCount=2,ui.message=Hello}
-        platform_components  cert-manager,podinfo
+        patches              podinfo: replicaCount=2,ui.message=Hello
+        platform_components  cert-manager
+                             grafana (oci_tag v1.0.0-1, on_remove keep)
+                             podinfo (disabled, release suspend=true,values={a={b=1}})
         ");
     }
 

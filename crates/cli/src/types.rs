@@ -66,6 +66,7 @@ pub(crate) const COMPONENT: ResourceType = ResourceType {
     flux_path: "platform-components",
     columns: &[
         value("ID", "/id"),
+        value("ENABLED", "/enabled"),
         value("PATH", "/component_path"),
         value("VERSION", "/component_version"),
         value("TAG", "/oci_tag"),
@@ -79,6 +80,8 @@ pub(crate) const COMPONENT: ResourceType = ResourceType {
         value("PATH", "/component_path"),
         value("VERSION", "/component_version"),
         value("TAG", "/source/oci_tag"),
+        value("SUSPENDED", "/release/suspend"),
+        value("ON REMOVE", "/on_remove"),
         value("PATCHES", "/patches"),
     ],
 };

@@ -216,8 +216,114 @@ fn what_a_cluster_gets() {
     assert_eq!(everything["platform-components"], server.ok("flux demo-cluster-01 components"));
     assert_eq!(everything["rolebindings"]["inputs"].as_array().unwrap().len(), 2);
     assert_eq!(server.ok("flux")["inputs"][0]["cluster_dns"], DNS);
-    assert!(server.refused("flux nope").contains(": nope platform-components (404"));
-    assert!(server.refused("flux demo-cluster-01 nope").contains(&format!(": {DNS} nope (404")));
+    for unknown in ["nope", "nope.example"] {
+        let said = server.refused(&format!("flux {unknown}"));
+        assert!(
+            said.starts_with("error: no cluster, and no deleted one, has the id or DNS name nope"),
+            "{said}"
+        );
+    }
+    let said = server.refused("flux demo-cluster-01 nope");
+    assert!(said.contains("no type called nope") && said.contains("rolebindings"), "{said}");
+}
+
+#[test]
+fn a_deleted_cluster_is_known_by_its_id_until_its_tombstone_goes() {
+    let server = Server::start();
+    server.ok("cluster delete demo-cluster-01");
+    assert_eq!(server.ok("flux demo-cluster-01 namespaces"), json!({"inputs": []}));
+    server.ok("tombstone purge demo-cluster-01");
+    let said = server.refused("flux demo-cluster-01");
+    assert!(said.contains("has the id or DNS name demo-cluster-01; "), "{said}");
+}
+
+#[test]
+fn a_release_is_set_by_flags_for_all_clusters_and_for_one() {
+    let server = Server::start();
+    let folder = tempfile::tempdir().unwrap();
+    let values = folder.path().join("values.yaml");
+    fs::write(&values, "replicas: 2\n").unwrap();
+    let updated = server.ok("component update podinfo --release-timeout 15m --crds CreateReplace");
+    assert_eq!(updated["release"], json!({"timeout": "15m", "crds": "CreateReplace"}));
+    let assign = "component assign podinfo --cluster demo-cluster-01";
+    let reference = |cluster: Value| cluster["platform_components"][2].clone();
+    let all = format!(
+        "--release-name pod --target-namespace pods --suspend true --values-file {}",
+        values.display()
+    );
+    assert_eq!(
+        reference(server.ok(&format!("{assign} {all}")))["release"],
+        json!({"name": "pod", "target_namespace": "pods", "suspend": true, "values": {"replicas": 2}})
+    );
+    let polled = server.ok("flux demo-cluster-01 components")["inputs"][2]["release"].clone();
+    assert_eq!((&polled["timeout"], &polled["suspend"]), (&json!("15m"), &json!(true)));
+    let kept = reference(
+        server.ok(&format!("{assign} --suspend false --unset release.name --unset release.values")),
+    );
+    assert_eq!(kept["release"], json!({"target_namespace": "pods", "suspend": false}));
+    assert!(reference(server.ok(&format!("{assign} --unset release"))).get("release").is_none());
+    assert!(
+        server
+            .ok("component update podinfo --unset release.timeout --unset release.crds")
+            .get("release")
+            .is_none()
+    );
+}
+
+#[test]
+fn overrides_are_seen_in_the_table_of_a_cluster() {
+    let server = Server::start();
+    let assign = |id: &str, flags: &str| {
+        server.ok(&format!("component assign {id} --cluster demo-cluster-01 {flags}"))
+    };
+    assign("podinfo", "--enabled false");
+    assign("traefik", "--oci-tag v1.0.0-1 --on-remove keep");
+    let shown = server.shown("cluster get demo-cluster-01 -o table");
+    let component = |line: &str| shown.lines().any(|shown| shown.ends_with(line));
+    assert!(component(" cert-manager") && component(" podinfo (disabled)"), "{shown}");
+    assert!(component(" traefik (oci_tag v1.0.0-1, on_remove keep)"), "{shown}");
+    assert!(server.shown("cluster list -o table").contains("3 (1 disabled)"));
+}
+
+#[test]
+fn patches_outlive_a_reference_until_they_are_removed() {
+    let server = Server::start();
+    let unassign = "component unassign podinfo --cluster demo-cluster-01";
+    assert!(server.ok(unassign)["patches"].get("podinfo").is_some());
+    let said = server.refused("component delete podinfo");
+    let expected = "error: platform_components/podinfo is still referred to by clusters/demo-cluster-01; \
+                    remove these references first, patches included, or add --force to remove them with it \
+                    (409 referenced)\n";
+    assert_eq!(said, expected);
+    let patch = "component patch podinfo --cluster demo-cluster-01";
+    server.refused(&format!("{patch} --set replicaCount=3"));
+    let patched = server.ok(&format!("{patch} --unset replicaCount"));
+    assert!(patched["patches"]["podinfo"].get("replicaCount").is_none());
+    let unassigned = server.ok(&format!("{unassign} --with-patches"));
+    assert!(unassigned["patches"].get("podinfo").is_none());
+    assert_eq!(server.ok(&format!("{unassign} --with-patches")), unassigned);
+    server.ok("component delete podinfo");
+    server.refused(&format!("{unassign} --with-patches"));
+}
+
+#[test]
+fn a_patch_is_taken_as_it_was_typed_or_as_it_stands_in_a_file() {
+    let server = Server::start();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("page.html");
+    fs::write(&file, "<h1>\n\ta=b, -c\n").unwrap();
+    let mut patch = server.cli("component patch podinfo --cluster demo-cluster-01 --unset ui.color");
+    for pair in ["replicaCount=-1", "a==b=c,d={e}", "lines=1\n2\n", "empty=", "--dashed=-"] {
+        patch.arg(format!("--set={pair}"));
+    }
+    patch.args(["--set", "minus=--set", "--set-file", &format!("ui.page={}", file.display())]);
+    let expected = json!({
+        "replicaCount": "-1", "a": "=b=c,d={e}", "lines": "1\n2\n", "empty": "", "--dashed": "-",
+        "minus": "--set", "ui.message": "Hello from patches", "ui.page": "<h1>\n\ta=b, -c\n",
+    });
+    let refused = server.cli("component patch podinfo --cluster demo-cluster-01 --set-file a=nowhere");
+    assert!(fails(refused, 2).contains("--set-file"));
+    assert_eq!(succeeds(patch)["patches"]["podinfo"], expected);
 }
 
 #[test]
@@ -225,6 +331,10 @@ fn violations_are_shown_with_their_places() {
     let server = Server::start();
     let said = server.refused("cluster create Bad_Name --dns a..b --environment nowhere");
     assert!(said.contains("\n  /id: ") && said.contains("\n  /cluster_dns: "), "{said}");
+    let said = server.refused("namespace assign teem --cluster demo-cluster-01");
+    let expected =
+        "error: The document is not valid (400 invalid)\n  /namespaces/3/id: `teem` is not in namespaces\n";
+    assert_eq!(said, expected, "the only one is said once");
 }
 
 #[test]
