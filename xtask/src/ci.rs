@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::tools::Tools;
 use crate::workspace::{cargo, run};
-use crate::{demo, static_programs};
+use crate::{demo, e2e, static_programs};
 
 /// Crates that decide what a cluster gets, and what must never come under them.
 const PURE: [&str; 2] = ["flux-resourceset-model", "flux-resourceset-merge"];
@@ -27,7 +27,8 @@ pub(crate) fn run_all() -> Result<()> {
             .env("RUSTDOCFLAGS", "--deny warnings"))
     })?;
     timed("static programs", static_programs::check)?;
-    timed("demo", demo::run)
+    timed("demo", demo::run)?;
+    timed("e2e", || e2e::run(&[]))
 }
 
 /// Says how long a step took: the whole has a limit, and this is where to look when it nears.
