@@ -230,13 +230,13 @@ pub(crate) fn run(filters: &[String]) -> Result<()> {
 fn prove(world: &World, scenario: &Scenario) -> Result<bool> {
     print!("test {} ... ", scenario.name);
     io::stdout().flush().context("nobody reads this")?;
-    let start = Instant::now();
+    let (start, logged) = (Instant::now(), world.scene.logged());
     let outcome = (scenario.prove)(world);
     println!("{} ({})", if outcome.is_ok() { "ok" } else { "FAILED" }, seconds(start.elapsed()));
     println!("     {}", scenario.sentence);
     let Err(error) = outcome else { return Ok(true) };
     println!("     {error:#}");
-    for line in world.scene.complaints(5) {
+    for line in world.scene.complaints(&logged, 5) {
         println!("     | {}", line.chars().take(400).collect::<String>());
     }
     Ok(false)

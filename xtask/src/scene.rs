@@ -1,6 +1,7 @@
 //! The temporary folder of a run and the processes in it. Whatever way the run ends, by Ctrl-C or killed outright,
 //! its processes end and the folder goes: a small shell outside the terminal's process group sees to that.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::process::CommandExt;
@@ -86,19 +87,22 @@ impl Scene {
         self.folder().join("logs").join(format!("{name}.log"))
     }
 
-    /// The last complaints in each log, for whoever looks into a failure.
-    pub(crate) fn complaints(&self, lines: usize) -> Vec<String> {
-        let mut logs: Vec<_> = fs::read_dir(self.folder().join("logs"))
-            .into_iter()
-            .flatten()
-            .flatten()
-            .map(|e| e.path())
-            .collect();
-        logs.sort();
+    /// How far each log has come.
+    pub(crate) fn logged(&self) -> Logged {
+        let logs = fs::read_dir(self.folder().join("logs")).into_iter().flatten().flatten();
+        logs.map(|entry| entry.path())
+            .map(|log| (log.clone(), fs::read(&log).map_or(0, |text| text.len())))
+            .collect()
+    }
+
+    /// The last complaints in each log since then, for whoever looks into a failure.
+    pub(crate) fn complaints(&self, since: &Logged, lines: usize) -> Vec<String> {
         let mut found = Vec::new();
-        for log in logs {
-            let name = log.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-            let text = fs::read_to_string(&log).unwrap_or_default();
+        for log in self.logged().keys() {
+            let name = log.file_stem().unwrap_or_default().to_string_lossy();
+            let bytes = fs::read(log).unwrap_or_default();
+            let start = since.get(log).copied().unwrap_or_default().min(bytes.len());
+            let text = String::from_utf8_lossy(&bytes[start..]);
             let complaints: Vec<_> = text.lines().filter(|line| is_complaint(line)).collect();
             let last = complaints.len().saturating_sub(lines);
             found.extend(complaints[last..].iter().map(|line| format!("{name}: {line}")));
@@ -106,6 +110,9 @@ impl Scene {
         found
     }
 }
+
+/// The length of each log at some moment.
+pub(crate) type Logged = BTreeMap<PathBuf, usize>;
 
 impl Drop for Scene {
     fn drop(&mut self) {

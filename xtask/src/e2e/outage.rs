@@ -1,5 +1,6 @@
 //! Our server away, or the manifests lost: nothing may be deleted.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Result, bail, ensure};
@@ -8,7 +9,7 @@ use serde_json::{Value, json};
 use super::{DNS, World, cluster, installed};
 use crate::fleet::Fleet;
 use crate::kubectl::{
-    CONFIG_MAPS, FLUX_SYSTEM, KUSTOMIZATIONS, NAMESPACES, PROVIDERS, RESOURCE_SETS, readiness, ready, text,
+    CONFIG_MAPS, FLUX_SYSTEM, KUSTOMIZATIONS, Kubectl, NAMESPACES, PROVIDERS, RESOURCE_SETS, ready, text,
 };
 use crate::member::{self, SOON, not_ready, reconcile};
 use crate::wait::wait_until;
@@ -16,9 +17,9 @@ use crate::wait::wait_until;
 /// As long as Flux's backoff may make it after an outage of a minute or two.
 const BY_ITSELF: Duration = Duration::from_secs(180);
 
-/// A fleet of a component, two namespaces and a binding, all there.
-fn settled(world: &World) -> Result<Fleet> {
-    let fleet = world.fleet(&json!({
+/// A fleet of a component, two namespaces and a binding.
+fn fleet(world: &World) -> Result<Fleet> {
+    world.fleet(&json!({
         "clusters": [cluster(json!({
             "platform_components": [{"id": "podinfo"}],
             "namespaces": [{"id": "red"}, {"id": "blue"}],
@@ -28,12 +29,11 @@ fn settled(world: &World) -> Result<Fleet> {
         "platform_components": [world.component("podinfo")],
         "namespaces": [{"id": "red"}, {"id": "blue"}, {"id": "green"}],
         "rolebindings": [{"id": "readers", "role": "view", "subjects": []}]
-    }))?;
-    Ok(fleet)
+    }))
 }
 
 pub(super) fn server_stopped(world: &World) -> Result<()> {
-    let mut fleet = settled(world)?;
+    let mut fleet = fleet(world)?;
     world.join(&fleet)?;
     installed(world.kubectl(), &["podinfo"])?;
     let kubectl = world.kubectl();
@@ -42,12 +42,8 @@ pub(super) fn server_stopped(world: &World) -> Result<()> {
 
     fleet.stop();
     reconcile(kubectl, PROVIDERS, |provider| not_ready(provider, ""))?;
-    reconcile(kubectl, RESOURCE_SETS, |set| {
-        let found = readiness(set);
-        ensure!(!found.starts_with("Unknown"), "Ready is {found}");
-        Ok(())
-    })?;
-    ensure!(kubectl.owned()? == before, "something went while the server was away");
+    reconcile(kubectl, RESOURCE_SETS, ready)?;
+    unchanged(kubectl, &before)?;
 
     kubectl.delete(NAMESPACES, "", "red")?;
     wait_until("red is gone", SOON, || kubectl.absent(NAMESPACES, "", "red"))?;
@@ -67,7 +63,7 @@ pub(super) fn server_stopped(world: &World) -> Result<()> {
 }
 
 pub(super) fn provider_made_anew(world: &World) -> Result<()> {
-    let mut fleet = settled(world)?;
+    let mut fleet = fleet(world)?;
     world.join(&fleet)?;
     installed(world.kubectl(), &["podinfo"])?;
     let kubectl = world.kubectl();
@@ -83,9 +79,11 @@ pub(super) fn provider_made_anew(world: &World) -> Result<()> {
     })?;
     // Twice: the second time there is no doubt that the first has seen the new providers.
     for _ in 0..2 {
-        reconcile(kubectl, RESOURCE_SETS, |set| not_ready(set, "DependencyNotReady"))?;
+        reconcile(kubectl, RESOURCE_SETS, |_| Ok(()))?;
+        unchanged(kubectl, &before)?;
     }
-    ensure!(kubectl.owned()? == before, "something went, or was made anew");
+    reconcile(kubectl, RESOURCE_SETS, |set| not_ready(set, "DependencyNotReady"))?;
+    unchanged(kubectl, &before)?;
 
     fleet.resume(&world.scene)?;
     wait_until("everything is ready again by itself", BY_ITSELF, || {
@@ -94,12 +92,11 @@ pub(super) fn provider_made_anew(world: &World) -> Result<()> {
         }
         Ok(())
     })?;
-    ensure!(kubectl.owned()? == before, "something went when the server was back");
-    Ok(())
+    unchanged(kubectl, &before)
 }
 
 pub(super) fn manifests_lost(world: &World) -> Result<()> {
-    let fleet = settled(world)?;
+    let fleet = fleet(world)?;
     let kubectl = world.kubectl();
     member::token(kubectl)?;
     let identity = json!({
@@ -131,7 +128,7 @@ pub(super) fn manifests_lost(world: &World) -> Result<()> {
     }
     world.poll()?;
     ensure!(uids(world)? == manifests, "the Kustomizations deleted what they lost");
-    ensure!(kubectl.owned()? == objects, "what the ResourceSets made did not stay");
+    unchanged(kubectl, &objects)?;
 
     kubectl.run(&[
         "delete",
@@ -143,7 +140,16 @@ pub(super) fn manifests_lost(world: &World) -> Result<()> {
     ])?;
     world.poll()?;
     ensure!(uids(world)? == manifests, "the deleted Kustomizations took the manifests along");
-    ensure!(kubectl.owned()? == objects, "what the ResourceSets made did not stay");
+    unchanged(kubectl, &objects)
+}
+
+/// Fails unless what ResourceSets made is what it was `before`, nothing gone, new or made anew.
+fn unchanged(kubectl: &Kubectl, before: &BTreeMap<String, String>) -> Result<()> {
+    let now = kubectl.owned()?;
+    let gone: Vec<_> =
+        before.iter().filter(|(name, uid)| now.get(*name) != Some(uid)).map(|(name, _)| name).collect();
+    ensure!(gone.is_empty(), "deleted: {gone:?}");
+    ensure!(now.len() == before.len(), "there is more than there was: {now:?}");
     Ok(())
 }
 
