@@ -1,6 +1,6 @@
 //! What a cluster's poll is answered.
 
-use flux_resourceset_model::{Cluster, PLATFORM_COMPONENTS, ResourceType};
+use flux_resourceset_model::{Cluster, PLATFORM_COMPONENTS, ResourceType, length_in_go};
 use serde::ser::{Serialize, Serializer};
 
 use crate::fleet::{Fleet, Holder};
@@ -66,12 +66,22 @@ impl Fleet {
         }))
     }
 
-    /// How many bytes and inputs the answer of type `kind` for `cluster` has.
-    pub(crate) fn size(&self, cluster: &Cluster, kind: &ResourceType) -> (usize, usize) {
+    /// How large the answer of type `kind` for `cluster` is.
+    pub(crate) fn size(&self, cluster: &Cluster, kind: &ResourceType) -> AnswerSize {
         let mut out = Vec::new();
         write(&Answer { fleet: self, cluster, kind }, &mut out);
-        (out.len(), self.inputs(cluster, kind).count())
+        let inputs = self.inputs(cluster, kind).count();
+        AnswerSize { bytes: out.len(), stored: length_in_go(&out), inputs }
     }
+}
+
+/// How large an answer is.
+pub(crate) struct AnswerSize {
+    /// As it is sent.
+    pub(crate) bytes: usize,
+    /// As the cluster stores it.
+    pub(crate) stored: usize,
+    pub(crate) inputs: usize,
 }
 
 struct Answer<'a> {

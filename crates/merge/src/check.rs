@@ -5,12 +5,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use flux_resourceset_model::change::Key;
 use flux_resourceset_model::{
     CLUSTERS, Cluster, Component, ComponentReference, Delivery, PLATFORM_COMPONENTS, ResourceType, Violation,
+    check_helm_values, check_version, length_in_go,
 };
 use serde_json::Value;
 
+use crate::answer::AnswerSize;
 use crate::fleet::Fleet;
 use crate::input::ComponentInput;
 use crate::{MAX_ANSWER_BYTES, MAX_INPUTS};
+
+/// What a provider's status may take: etcd's limit of 1.5 MiB for one object, less what else is in it.
+const MAX_STATUS_BYTES: usize = 1_400_000;
 
 /// What is wrong between the documents of `after` that was not so in `before`, each violation with its
 /// document. `touched` are the documents written; what refers to a `broken` one is not reported again.
@@ -60,41 +65,39 @@ fn affected(after: &Fleet, touched: &BTreeSet<Key>) -> BTreeSet<String> {
 fn catalog(fleet: &Fleet, component: &Component, broken: &BTreeSet<Key>) -> Vec<Violation> {
     let mut found = Vec::new();
     for (at, id) in component.depends_on.iter().enumerate() {
-        let pointer = format!("/depends_on/{at}");
         if fleet.component(id).is_none() && !broken.contains(&Key::new(PLATFORM_COMPONENTS, id)) {
-            found.push(Violation::new(
-                pointer,
-                "reference",
-                format!("`{id}` is not in {PLATFORM_COMPONENTS}"),
-            ));
-        } else if let Some(way) = way(fleet, id, &component.id) {
-            let message = format!("components would wait for each other for ever: {} -> {way}", component.id);
-            found.push(Violation::new(pointer, "dependency_cycle", message));
+            let message = format!("`{id}` is not in {PLATFORM_COMPONENTS}");
+            found.push(Violation::new(format!("/depends_on/{at}"), "reference", message));
         }
+    }
+    if let Some(cycle) = cycle(fleet, component) {
+        let first = component.depends_on.iter().position(|id| cycle.get(1).is_some_and(|next| next == id));
+        let pointer = format!("/depends_on/{}", first.unwrap_or_default());
+        let message = format!("components would wait for each other for ever: {}", cycle.join(" -> "));
+        found.push(Violation::new(pointer, "dependency_cycle", message));
     }
     found
 }
 
-/// The way along `depends_on` from one component to another, if there is one.
-fn way(fleet: &Fleet, from: &str, to: &str) -> Option<String> {
+/// A way along `depends_on` from a component back to itself. Every component is looked at once.
+fn cycle<'a>(fleet: &'a Fleet, component: &'a Component) -> Option<Vec<&'a str>> {
     let mut came_from: BTreeMap<&str, &str> = BTreeMap::new();
-    let mut open = vec![from];
-    while let Some(id) = open.pop() {
-        if id == to {
-            let mut path = vec![to];
-            while let Some(earlier) = path.last().and_then(|last| came_from.get(last)) {
-                path.push(earlier);
-                if *earlier == from {
-                    break;
+    let mut open = vec![component];
+    while let Some(from) = open.pop() {
+        for next in &from.depends_on {
+            if *next == component.id {
+                let mut path = vec![component.id.as_str(), from.id.as_str()];
+                while let Some(earlier) = path.last().and_then(|last| came_from.get(last)) {
+                    path.push(earlier);
                 }
+                path.reverse();
+                return Some(path);
             }
-            path.reverse();
-            return Some(path.join(" -> "));
-        }
-        for next in fleet.component(id).into_iter().flat_map(|component| &component.depends_on) {
-            if next != from && !came_from.contains_key(next.as_str()) {
-                came_from.insert(next, id);
-                open.push(next);
+            if !came_from.contains_key(next.as_str())
+                && let Some(needed) = fleet.component(next)
+            {
+                came_from.insert(next, &from.id);
+                open.push(needed);
             }
         }
     }
@@ -103,16 +106,18 @@ fn way(fleet: &Fleet, from: &str, to: &str) -> Option<String> {
 
 fn cluster_violations(fleet: &Fleet, cluster: &Cluster, broken: &BTreeSet<Key>) -> Vec<Violation> {
     let mut found = references(fleet, cluster, broken);
+    let assigned: BTreeMap<_, _> =
+        cluster.platform_components.iter().map(|reference| (reference.id.as_str(), reference)).collect();
     for (at, reference) in cluster.platform_components.iter().enumerate() {
         if let Some(catalog) = fleet.component(&reference.id) {
             let pointer = format!("/{PLATFORM_COMPONENTS}/{at}");
-            found.extend(dependencies(fleet, cluster, reference, catalog, &pointer));
-            found.extend(artifact_tag(reference, catalog, &pointer));
-            found.extend(values_size(cluster, reference, catalog, &pointer));
+            found.extend(dependencies(fleet, &assigned, reference, catalog, &pointer));
+            found.extend(version(reference, catalog, &pointer));
+            found.extend(values(cluster, reference, catalog, &pointer));
         }
     }
-    let assigned = cluster.platform_components.iter().map(|reference| reference.id.as_str());
-    let ids: BTreeSet<_> = assigned.chain(cluster.patches.keys().map(String::as_str)).collect();
+    let ids: BTreeSet<_> =
+        assigned.keys().copied().chain(cluster.patches.keys().map(String::as_str)).collect();
     for id in ids {
         if let Some(component) = fleet.component(id) {
             found.extend(cluster.check_delivery(id, component.delivery));
@@ -151,7 +156,7 @@ fn enabled(reference: &ComponentReference, catalog: &Component) -> bool {
 /// A component waits for ever for one that its cluster does not install, or installs the other way.
 fn dependencies(
     fleet: &Fleet,
-    cluster: &Cluster,
+    assigned: &BTreeMap<&str, &ComponentReference>,
     reference: &ComponentReference,
     catalog: &Component,
     pointer: &str,
@@ -161,8 +166,7 @@ fn dependencies(
     }
     let judge = |needed: &String| {
         let id = &reference.id;
-        let other = cluster.platform_components.iter().find(|other| other.id == *needed);
-        let Some(other) = other else {
+        let Some(other) = assigned.get(needed.as_str()) else {
             return Some((
                 "dependency_missing",
                 format!("{id} depends on {needed}, which this cluster does not have"),
@@ -186,23 +190,33 @@ fn dependencies(
     found.map(|(code, message)| Violation::new(pointer, code, message)).collect()
 }
 
-/// A component's patches (each as written and escaped) and values share one ConfigMap.
-fn values_size(
+/// What a component's patches and values do to each other: they share one ConfigMap, and a patch must
+/// find room where the values leave it.
+fn values(
     cluster: &Cluster,
     reference: &ComponentReference,
     catalog: &Component,
     pointer: &str,
-) -> Option<Violation> {
+) -> Vec<Violation> {
     const MAX_CONFIG_MAP_BYTES: usize = 1024 * 1024;
     const BYTES_FOR_A_KEY: usize = 512;
+    if catalog.delivery != Delivery::Helm {
+        return Vec::new();
+    }
     let input = ComponentInput::merge(cluster, reference, catalog);
+    let values = input.release.get("values").unwrap_or(&Value::Null);
+    let keys = input.patches.keys().map(String::as_str);
+    let mut found = check_helm_values(keys, values, &format!("/patches/{}", reference.id));
+    // Each patch stands there as written and escaped.
     let patches: usize = input.patches.values().map(|value| 2 * value.len() + BYTES_FOR_A_KEY).sum();
-    let values = input.release.get("values").map_or(0, |values| values.to_string().len());
-    let message = format!(
-        "its patches and values take up to {} bytes in a ConfigMap; Kubernetes takes {MAX_CONFIG_MAP_BYTES}",
-        patches + values
-    );
-    (patches + values > MAX_CONFIG_MAP_BYTES).then(|| Violation::new(pointer, "too_large", message))
+    let bytes = patches + length_in_go(values.to_string().as_bytes());
+    if bytes > MAX_CONFIG_MAP_BYTES {
+        let message = format!(
+            "its patches and values take up to {bytes} bytes in a ConfigMap; Kubernetes takes {MAX_CONFIG_MAP_BYTES}"
+        );
+        found.push(Violation::new(pointer, "too_large", message));
+    }
+    found
 }
 
 /// Two HelmReleases of one name and namespace would upgrade each other for ever.
@@ -232,22 +246,25 @@ fn shared_releases(fleet: &Fleet, cluster: &Cluster) -> Vec<Violation> {
     found
 }
 
-/// An overlay's artifact is fetched by tag, so the effective tag must be one.
-fn artifact_tag(reference: &ComponentReference, catalog: &Component, pointer: &str) -> Option<Violation> {
-    let tag = reference.oci_tag.as_deref().or(catalog.oci_tag.as_deref())?;
-    let first = |c: char| c == '_' || c.is_ascii_alphanumeric();
-    let lawful = tag.starts_with(first) && tag.chars().all(|c| first(c) || c == '.' || c == '-');
-    let message = format!("`{tag}` is no tag of an OCI artifact: letters, digits, `_`, `.` and `-`");
-    (catalog.delivery == Delivery::Kustomize && !lawful)
-        .then(|| Violation::new(format!("{pointer}/oci_tag"), "format", message))
+/// A cluster's own version must be one for what installs it; the catalog's is judged with the catalog.
+fn version(reference: &ComponentReference, catalog: &Component, pointer: &str) -> Option<Violation> {
+    let installed = match (reference.oci_tag.as_deref()?, catalog.delivery) {
+        ("latest", Delivery::Helm) => catalog.component_version.as_deref()?,
+        (tag, _) => tag,
+    };
+    check_version(installed, catalog.delivery, &format!("{pointer}/oci_tag"))
 }
 
 fn answer_size(fleet: &Fleet, cluster: &Cluster, kind: &ResourceType) -> Option<Violation> {
-    let (bytes, inputs) = fleet.size(cluster, kind);
+    let AnswerSize { bytes, stored, inputs } = fleet.size(cluster, kind);
     let message = if inputs > MAX_INPUTS {
         format!("the cluster would get {inputs} inputs; Flux takes {MAX_INPUTS} and drops the rest unsaid")
     } else if bytes > MAX_ANSWER_BYTES {
         format!("the cluster's answer would have {bytes} bytes; Flux takes {MAX_ANSWER_BYTES}")
+    } else if stored > MAX_STATUS_BYTES {
+        format!(
+            "the cluster would store its answer in {stored} bytes (`<`, `>` and `&` take six); it can store {MAX_STATUS_BYTES}"
+        )
     } else {
         return None;
     };

@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use flux_resourceset_model::Cluster;
+use flux_resourceset_model::{CLUSTERS, Cluster, TOMBSTONES};
 use serde::Serialize;
 use serde::ser::Serializer;
 
@@ -32,7 +32,8 @@ impl FromStr for Shard {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let numbers = text.split_once('/').and_then(|(k, n)| Some((k.parse().ok()?, n.parse().ok()?)));
+        let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok());
+        let numbers = text.split_once('/').and_then(|(k, n)| Some((digits(k)??, digits(n)??)));
         match numbers {
             Some((k, n)) if 1 <= k && k <= n => Ok(Shard { k, n }),
             _ => Err(format!("`{text}` is no shard: write k/n with k from 1 to n, as in 1/4")),
@@ -52,8 +53,8 @@ impl Shard {
 /// Why the list is not answered.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NoList {
-    /// A store into which nothing was ever written is more likely a mistake than a fleet.
-    #[error("nothing was ever written to this store, so its list of clusters is not answered as empty")]
+    /// A store that never held a cluster is more likely a mistake, or half restored, than a fleet.
+    #[error("this store has never held a cluster, so its list of clusters is not answered as empty")]
     NothingWritten,
     /// The environment is none of the fleet's.
     #[error("`{environment}` is not one of this fleet's environments: {}", known.join(", "))]
@@ -120,7 +121,8 @@ impl Fleet {
     /// # Errors
     /// Nothing is appended.
     pub fn clusters(&self, filter: &FleetFilter, out: &mut Vec<u8>) -> Result<(), NoList> {
-        if self.revision() == 0 {
+        // A fleet whose clusters were all deleted has their tombstones.
+        if self.len(CLUSTERS) == 0 && self.len(TOMBSTONES) == 0 {
             return Err(NoList::NothingWritten);
         }
         if let Some(environment) = filter.environment.as_ref()

@@ -267,8 +267,12 @@ fn merge_patch(kind: &ResourceType, mut stored: Body, asked: Body) -> Body {
             }
         }
     }
+    let named: Vec<String> = asked.keys().cloned().collect();
     merge(&mut stored, asked);
-    kind.normalize(&mut stored);
+    // Only what was asked for: a field that a newer release wrote stays as it is.
+    let mut changed: Body = named.into_iter().filter_map(|field| stored.remove_entry(&field)).collect();
+    kind.normalize(&mut changed);
+    stored.extend(changed);
     stored
 }
 

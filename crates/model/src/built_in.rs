@@ -3,7 +3,7 @@
 
 use std::sync::LazyLock;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::resource_type::{Declaration, ResourceType, Role};
 
@@ -121,8 +121,8 @@ fn platform_component() -> Declaration {
                 "oci_url": {
                     "type": "string",
                     "maxLength": 2048,
-                    "pattern": "^(https?|oci)://[^\\s/?#\\x00-\\x1f][^\\s\\x00-\\x1f]*$",
-                    "x-rule": "a URL that starts with https://, http:// or oci://"
+                    "pattern": "^(https?://[^\\s/?#%\\x00-\\x1f]+([^\\s%\\x00-\\x1f]|%[0-9A-Fa-f]{2})*|oci://[A-Za-z0-9]([-A-Za-z0-9.]*[A-Za-z0-9])?(:[0-9]{1,5})?(/[a-z0-9]+([._-]+[a-z0-9]+)*)*)$",
+                    "x-rule": "a URL: https:// or http:// of a chart repository, or oci:// of a registry and a lower-case repository without a tag"
                 },
                 "oci_tag": version(),
                 "cluster_env_enabled": {"type": "boolean"},
@@ -159,6 +159,10 @@ fn namespace() -> Declaration {
                         "not": {"pattern": "^(kubernetes\\.io/metadata\\.name$|([a-z.]+\\.)?fluxcd\\.controlplane\\.io/)"},
                         "x-rule": "Kubernetes and the Flux Operator set it themselves"
                     }]},
+                    "properties": Map::from_iter(["enforce", "audit", "warn"].map(|mode| {
+                        let levels = json!({"type": "string", "enum": ["privileged", "baseline", "restricted"]});
+                        (format!("pod-security.kubernetes.io/{mode}"), levels)
+                    })),
                     "additionalProperties": label_value()
                 },
                 "annotations": {
@@ -168,7 +172,8 @@ fn namespace() -> Declaration {
                         "x-rule": "it steers the Flux Operator (instead of `prune` use `on_remove`)"
                     }]},
                     "additionalProperties": {"type": "string"},
-                    "x-max-total-bytes": 262_144
+                    // Kubernetes takes 256 KiB; the ResourceSet adds one of its own for `on_remove`.
+                    "x-max-total-bytes": 262_000
                 },
                 "on_remove": on_remove()
             }
@@ -183,8 +188,8 @@ fn rolebinding() -> Declaration {
         "pattern": "^[a-z0-9]([-a-z0-9:]*[a-z0-9])?$",
         "x-rule": "a name of lower case letters, digits, dashes and colons, starting and ending with a letter or digit"
     }, {
-        "not": {"const": "cluster-admin"},
-        "x-rule": "Kubernetes makes it itself, and removing it would lock people out"
+        "not": {"type": "string", "pattern": "^(cluster-admin|flux-operator.*|.*-flux-system)$"},
+        "x-rule": "Kubernetes or Flux make it themselves, and removing it would lock people or Flux out"
     }]});
     Declaration {
         role: Role::Definition,
@@ -235,8 +240,9 @@ fn subject() -> Value {
             "properties": {
                 "apiGroup": {"enum": [""]},
                 "name": {
-                    "pattern": "^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$",
-                    "x-rule": "the name of a ServiceAccount: lower case letters, digits, dashes and dots"
+                    "maxLength": 253,
+                    "pattern": "^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$",
+                    "x-rule": "the name of a ServiceAccount: lower-case labels of letters, digits and dashes, separated by dots"
                 }
             }
         },
@@ -288,7 +294,7 @@ fn dns_name() -> Value {
 fn qualified_name() -> Value {
     json!({
         "maxLength": 317,
-        "pattern": "^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$",
+        "pattern": "^((?=[^/]{1,253}/)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$",
         "x-rule": "a Kubernetes qualified name: `name` or `dns.prefix/name`, the name of at most 63 letters, digits, `-`, `_` and `.`"
     })
 }

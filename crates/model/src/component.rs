@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::version::check_version;
 use crate::violation::Violation;
 use crate::{Body, Unreadable};
 
@@ -70,22 +71,73 @@ impl Component {
                 "delivery kustomize reads overlays from an OCI artifact: oci_url must start with oci://";
             found.push(Violation::new("/oci_url", "delivery", message));
         }
+        if self.delivery == Delivery::Helm && self.oci_tag.as_deref().is_none_or(|tag| tag == "latest") {
+            let version = self.component_version.as_deref().unwrap_or("latest");
+            found.extend(check_version(version, self.delivery, "/component_version"));
+        }
+        found.extend(self.oci_tag.as_deref().and_then(|tag| check_version(tag, self.delivery, "/oci_tag")));
         found.extend(check_release(&self.release, self.delivery, "/release"));
         found
     }
 }
 
-/// Whether every key of `release` means something under `delivery`; `pointer` is where it stands.
+/// What is wrong with `release` under `delivery`; `pointer` is where it stands.
 pub(crate) fn check_release(release: &Body, delivery: Delivery, pointer: &str) -> Vec<Violation> {
     const HELM_ONLY: [&str; 3] = ["name", "values", "crds"];
-    if delivery == Delivery::Helm {
-        return Vec::new();
+    let misplaced =
+        release.keys().filter(|key| delivery != Delivery::Helm && HELM_ONLY.contains(&key.as_str()));
+    let misplaced = misplaced.map(|key| {
+        let message = format!("`{key}` is for Helm releases; this component's delivery is kustomize");
+        Violation::new(format!("{pointer}/{key}"), "delivery", message)
+    });
+    let timeout = release.get("timeout").and_then(|timeout| timeout.as_str());
+    let timeout = timeout.filter(|text| !(1.0..=86_400.0).contains(&seconds(text)));
+    let timeout = timeout.map(|text| {
+        let message = format!(
+            "`{text}` is not between 1s and 24h; a duration that overflows stops Flux for every release"
+        );
+        Violation::new(format!("{pointer}/timeout"), "out_of_range", message)
+    });
+    misplaced.chain(timeout).collect()
+}
+
+/// How long a duration in Go's spelling is; the schema has judged the spelling.
+fn seconds(duration: &str) -> f64 {
+    let mut total = 0.0;
+    let mut rest = duration;
+    while let Some(end) = rest.find(|c: char| c.is_ascii_alphabetic()) {
+        let (number, behind) = rest.split_at(end);
+        let behind_unit = behind.trim_start_matches(|c: char| c.is_ascii_alphabetic());
+        let unit = &behind[..behind.len() - behind_unit.len()];
+        let factor = match unit {
+            "ms" => 0.001,
+            "s" => 1.0,
+            "m" => 60.0,
+            _ => 3600.0,
+        };
+        total += number.parse::<f64>().unwrap_or(f64::INFINITY) * factor;
+        rest = behind_unit;
     }
-    let misplaced = release.keys().filter(|key| HELM_ONLY.contains(&key.as_str()));
-    misplaced
-        .map(|key| {
-            let message = format!("`{key}` is for Helm releases; this component's delivery is kustomize");
-            Violation::new(format!("{pointer}/{key}"), "delivery", message)
-        })
-        .collect()
+    total
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_timeout_is_one_that_go_can_hold() {
+        let judged = |text: &str| {
+            let release = Body::from_iter([("timeout".to_owned(), json!(text))]);
+            check_release(&release, Delivery::Kustomize, "/release").len()
+        };
+        for lawful in ["1s", "90s", "5m", "1h30m", "24h", "1500ms", "0.5h"] {
+            assert_eq!(judged(lawful), 0, "{lawful}");
+        }
+        for wrong in ["0s", "10ms", "99999999999h", "25h", "24h1s"] {
+            assert_eq!(judged(wrong), 1, "{wrong}");
+        }
+    }
 }

@@ -12,6 +12,7 @@ mod patch_key;
 mod resource_type;
 mod text;
 mod tombstone;
+mod version;
 mod violation;
 
 pub use built_in::{CLUSTERS, PLATFORM_COMPONENTS, TOMBSTONES, built_in};
@@ -19,9 +20,11 @@ pub use cluster::{Cluster, ComponentReference, Patches, Reference};
 pub use component::{Component, Delivery, OnRemove};
 pub use definition::Definition;
 pub use dns::DnsName;
-pub use patch_key::{check_helm_keys, check_substitute_keys};
+pub use patch_key::{check_helm_keys, check_helm_values, check_substitute_keys};
 pub use resource_type::{Resource, ResourceType};
+pub use text::length_in_go;
 pub use tombstone::Tombstone;
+pub use version::check_version;
 pub use violation::Violation;
 
 /// A document's body: a JSON object. Keys are sorted, so that equal documents are equal bytes.

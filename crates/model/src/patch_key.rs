@@ -2,10 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::Value;
+
 use crate::violation::Violation;
 
-/// The highest list index that Helm's parser takes.
-const MAX_INDEX: u32 = 65_536;
+/// Helm's parser would take 65536 and make a list of that many items for it, at every level.
+const MAX_INDEX: u32 = 1000;
+
+/// Helm's parser takes 30 levels.
+const MAX_STEPS: usize = 30;
 
 /// One step of a path into a chart's values.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -37,6 +42,33 @@ pub fn check_helm_keys<'a>(keys: impl Iterator<Item = &'a str>, pointer: &str) -
     found
 }
 
+/// Which of `keys` lead through what `values` say is no object or list: Helm would fail on each upgrade.
+/// `values` that are no object hold nothing. Keys that are no paths are passed over; [`check_helm_keys`] names them.
+pub fn check_helm_values<'a>(
+    keys: impl Iterator<Item = &'a str>,
+    values: &Value,
+    pointer: &str,
+) -> Vec<Violation> {
+    let blocked = |key: &'a str| {
+        let path = target_path(key).ok()?;
+        let mut value = values.as_object().map(|_| values)?;
+        for step in &path {
+            value = match (step, value) {
+                (Step::Field(field), Value::Object(fields)) => fields.get(field)?,
+                (Step::Index(index), Value::Array(items)) => items.get(usize::try_from(*index).ok()?)?,
+                (step, other) => {
+                    let needed = if matches!(step, Step::Field(_)) { "an object" } else { "a list" };
+                    let other = named(other);
+                    let message = format!("`{key}` needs {needed} where `release.values` have {other}");
+                    return Some(Violation::new(at(pointer, key), "patch_key", message));
+                }
+            };
+        }
+        None
+    };
+    keys.filter_map(blocked).collect()
+}
+
 /// What is wrong with `keys` as variables of a Kustomization's `postBuild.substitute`.
 pub fn check_substitute_keys<'a>(keys: impl Iterator<Item = &'a str>, pointer: &str) -> Vec<Violation> {
     let lawful = |key: &str| {
@@ -52,6 +84,17 @@ pub fn check_substitute_keys<'a>(keys: impl Iterator<Item = &'a str>, pointer: &
             Violation::new(at(pointer, key), "patch_key", message)
         })
         .collect()
+}
+
+fn named(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    }
 }
 
 fn at(pointer: &str, key: &str) -> String {
@@ -107,6 +150,9 @@ fn target_path(key: &str) -> Result<Vec<Step>, String> {
         (true, true) => {}
         (true, false) if path.is_empty() => return Err("a patch key cannot be empty".into()),
         (true, false) => return Err(format!("`{key}` ends in a dot")),
+    }
+    if path.len() > MAX_STEPS {
+        return Err(format!("`{key}` has more than the {MAX_STEPS} steps that Helm takes"));
     }
     Ok(path)
 }
@@ -169,12 +215,15 @@ mod tests {
     #[test]
     fn paths_that_would_break_a_release_are_refused() {
         for key in [
-            "", ".", "a.", ".a", "a..b", "[0]", "a[", "a[]", "a[x]", "a[-1]", "a[65537]", "a[0]b", "a\\",
+            "", ".", "a.", ".a", "a..b", "[0]", "a[", "a[]", "a[x]", "a[-1]", "a[1001]", "a[0]b", "a\\",
             "a b", "a=b", "ä",
         ] {
             helm(&[key], &[key]);
         }
         helm(&[&"a".repeat(251)], &[&"a".repeat(251)]);
+        let steps = |count| vec!["a"; count].join(".");
+        helm(&[&steps(30)], &[]);
+        helm(&[&steps(31)], &[&steps(31)]);
     }
 
     #[test]
@@ -183,6 +232,28 @@ mod tests {
         helm(&["a.b", "a[0]"], &["a[0]"]);
         helm(&["a.b.c", "a.b"], &["a.b"]);
         helm(&["a\\.b", "a.b"], &[]);
+    }
+
+    #[test]
+    fn a_patch_goes_where_values_leave_room() {
+        let values = serde_json::json!({"image": "x", "n": null, "o": {"x": 1}, "l": [1, {"a": 1}]});
+        let keys = [
+            "image",
+            "image.tag",
+            "n",
+            "n.x",
+            "o.y",
+            "o[0]",
+            "l[0]",
+            "l[1].a",
+            "l[0].a",
+            "l[7].a",
+            "l.x",
+            "new.z",
+        ];
+        let found = check_helm_values(keys.into_iter(), &values, "/p");
+        let places: Vec<_> = found.iter().map(|v| v.pointer.as_str()).collect();
+        assert_eq!(places, ["/p/image.tag", "/p/n.x", "/p/o[0]", "/p/l[0].a", "/p/l.x"]);
     }
 
     #[test]

@@ -384,7 +384,7 @@ mod tests {
     fn annotations_have_a_total_size() {
         let text = "x".repeat(200_000);
         assert!(wrong("namespaces", json!({"id": "a", "annotations": {"a": text}})).is_empty());
-        insta::assert_snapshot!(wrong("namespaces", json!({"id": "a", "annotations": {"a": text, "b": text}})), @"/annotations: holds 400002 bytes in all; Kubernetes takes at most 262144 (too_large)");
+        insta::assert_snapshot!(wrong("namespaces", json!({"id": "a", "annotations": {"a": text, "b": text}})), @"/annotations: holds 400002 bytes in all; Kubernetes takes at most 262000 (too_large)");
     }
 
     #[test]

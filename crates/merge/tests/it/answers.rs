@@ -76,7 +76,7 @@ fn shards_hold_every_cluster_once_whatever_the_fleet() {
     assert_eq!(shards, whole);
     let smaller = shard(&many(50), "1/3");
     assert!(smaller.iter().all(|id| shard(&many(100), "1/3").contains(id)));
-    for wrong in ["0/3", "4/3", "1", "1/0", "a/b", "1/3/5", "-1/3"] {
+    for wrong in ["0/3", "4/3", "1", "1/0", "a/b", "1/3/5", "-1/3", "+1/+3", "/", "1/"] {
         assert!(wrong.parse::<flux_resourceset_merge::Shard>().is_err(), "{wrong}");
     }
 }

@@ -110,7 +110,7 @@ fn patch_keys_and_release_fit_the_delivery() {
         "patches": {"overlay": {"A_B": "1", "a.b": "2"}}});
     insta::assert_snapshot!(refused(&[operation(Verb::Update, "clusters/c", overlay)]), @"
     invalid: the document is not valid: 3 violations
-    /platform_components/0/oci_tag: `1 .x` is no tag of an OCI artifact: letters, digits, `_`, `.` and `-` (format)
+    /platform_components/0/oci_tag: `1 .x` is no tag of an OCI artifact: letters, digits, `_`, `.` and `-` (version)
     /platform_components/0/release/values: `values` is for Helm releases; this component's delivery is kustomize (delivery)
     /patches/overlay/a.b: `a.b` is no substitution variable (letters, digits and underscores, not starting with a digit), which is what patches are under delivery kustomize (patch_key)
     ");
@@ -227,6 +227,92 @@ fn what_a_newer_release_wrote_survives_and_nothing_else_is_taken() {
     assert_eq!(changes[0].body.as_deref(), Some(&br#"{"id":"n","labels":{"a":"b"},"quota":{"cpu":3}}"#[..]));
     let typo = fleet.prepare(&[operation(Verb::Update, "namespaces/n", json!({"lables": {}}))]);
     assert!(matches!(typo, Err(Refusal::Invalid(violations)) if violations[0].pointer == "/lables"));
+}
+
+#[test]
+fn a_patch_leaves_what_it_does_not_name_as_a_newer_release_wrote_it() {
+    let stored = json!({"id": "n", "quota": {"a": null, "l": [{"x": null}]}});
+    let document = (Key::new("namespaces", "n"), 1, stored.to_string().into_bytes());
+    let fleet = Fleet::load(Rules::default(), 1, [document]).unwrap();
+    let changes = fleet
+        .prepare(&[operation(Verb::Patch, "namespaces/n", json!({"labels": {"a": "b", "c": null}}))])
+        .unwrap();
+    let body = String::from_utf8_lossy(changes[0].body.as_deref().unwrap()).into_owned();
+    insta::assert_snapshot!(body, @r#"{"id":"n","labels":{"a":"b"},"quota":{"a":null,"l":[{"x":null}]}}"#);
+}
+
+#[test]
+fn a_patch_finds_the_room_that_values_leave() {
+    let values = json!({"release": {"values": {"a": "flat", "b": null}}});
+    insta::assert_snapshot!(refused(&[operation(Verb::Patch, "platform_components/grafana", values)]), @"
+    conflict: the change does not fit the fleet: clusters/c/patches/grafana/a.b: `a.b` needs an object where `release.values` have a string (patch_key)
+    clusters/c/patches/grafana/a.b: `a.b` needs an object where `release.values` have a string (patch_key)
+    ");
+    let beside = json!({"release": {"values": {"a": {"c": 1}}}});
+    insta::assert_snapshot!(written(&[operation(Verb::Patch, "platform_components/grafana", beside)]), @r#"platform_components/grafana: {"component_path":"grafana","depends_on":["cert-manager"],"id":"grafana","oci_url":"oci://registry/repo","release":{"values":{"a":{"c":1}}}}"#);
+}
+
+#[test]
+fn an_answer_is_measured_as_the_cluster_stores_it() {
+    let values = json!({"release": {"values": {"x": "<".repeat(400_000)}}});
+    insta::assert_snapshot!(refused(&[operation(Verb::Patch, "platform_components/grafana", values)]), @"
+    conflict: the change does not fit the fleet: 2 violations
+    clusters/c/platform_components/1: its patches and values take up to 2400522 bytes in a ConfigMap; Kubernetes takes 1048576 (too_large)
+    clusters/c/platform_components: the cluster would store its answer in 2400717 bytes (`<`, `>` and `&` take six); it can store 1400000 (answer_too_large)
+    ");
+}
+
+#[test]
+fn versions_are_such_as_flux_reads() {
+    let branch = json!({"platform_components": [{"id": "cert-manager", "oci_tag": "main"}, {"id": "grafana", "oci_tag": "latest"}]});
+    insta::assert_snapshot!(refused(&[
+        operation(Verb::Update, "clusters/c", branch),
+        operation(Verb::Patch, "platform_components/grafana", json!({"oci_tag": "v1.0.0_build", "component_version": "main"})),
+    ]), @"
+    invalid: the document is not valid: 3 violations
+    platform_components/grafana/oci_tag: `v1.0.0_build` is no version of a chart: write 1.2.3, v1.2.3-1, or a range such as ~1.2 or >=1.2 <2 (version)
+    clusters/c/platform_components/0/oci_tag: `main` is no version of a chart: write 1.2.3, v1.2.3-1, or a range such as ~1.2 or >=1.2 <2 (version)
+    clusters/c/platform_components/1/oci_tag: `main` is no version of a chart: write 1.2.3, v1.2.3-1, or a range such as ~1.2 or >=1.2 <2 (version)
+    ");
+}
+
+#[test]
+fn every_component_depending_on_all_before_it_is_checked_in_no_time() {
+    let ids: Vec<_> = (0..300).map(|n| format!("c{n}")).collect();
+    let create = |n: usize| {
+        let body = json!({"component_path": "p", "oci_url": "oci://registry/x", "depends_on": &ids[..n]});
+        operation(Verb::Create, &format!("platform_components/{}", ids[n]), body)
+    };
+    let operations: Vec<_> = (0..ids.len()).map(create).collect();
+    assert_eq!(Fleet::empty(Rules::default()).prepare(&operations).unwrap().len(), 300);
+}
+
+#[test]
+fn a_fleet_that_never_held_a_cluster_has_no_list() {
+    let mut history = History::new();
+    history.write(&[operation(Verb::Create, "namespaces/n", json!({}))]).unwrap();
+    assert!(history.fleet.clusters(&Default::default(), &mut Vec::new()).is_err());
+    let cluster = json!({"cluster_name": "c", "cluster_dns": "c.example.com", "environment": "dev"});
+    history.write(&[operation(Verb::Create, "clusters/c", cluster)]).unwrap();
+    history.write(&[operation(Verb::Delete, "clusters/c", Value::Null)]).unwrap();
+    let mut out = Vec::new();
+    history.fleet.clusters(&Default::default(), &mut out).unwrap();
+    assert_eq!(out, br#"{"inputs":[]}"#);
+}
+
+#[test]
+fn the_deepest_cluster_can_be_deleted() {
+    let nested = |depth| (0..depth).fold(json!(1), |inner, _| json!({"x": inner}));
+    let cluster = |depth| {
+        let references = json!([{"id": "cert-manager", "release": {"values": nested(depth)}}]);
+        json!({"cluster_name": "d", "cluster_dns": "d.example.com", "environment": "dev", "platform_components": references})
+    };
+    let mut history = History { fleet: Fleet::from_json(BASE).unwrap() };
+    let create = |depth| operation(Verb::Create, "clusters/d", cluster(depth));
+    assert!(history.write(&[create(200)]).is_err());
+    let deepest = (0..200).rev().find(|depth| history.write(&[create(*depth)]).is_ok()).unwrap();
+    assert!(deepest > 90, "{deepest}");
+    history.write(&[operation(Verb::Delete, "clusters/d", Value::Null)]).unwrap();
 }
 
 #[test]
