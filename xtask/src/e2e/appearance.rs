@@ -32,10 +32,12 @@ pub(super) fn demo_fleet(world: &World) -> Result<()> {
     installed(world.kubectl(), &["cert-manager", "traefik", "podinfo"])?;
 
     let before = world.kubectl().existing(BINDINGS, "", "dev-readers")?;
-    fleet.write("PATCH", "rolebindings/dev-readers", &json!({"role": "edit"}))?;
+    let robot = json!({"kind": "ServiceAccount", "name": "deployer", "namespace": "podinfo"});
+    fleet.write("PATCH", "rolebindings/dev-readers", &json!({"role": "edit", "subjects": [robot]}))?;
     world.poll()?;
     let after = world.kubectl().existing(BINDINGS, "", "dev-readers")?;
     same("the changed role", &after["roleRef"]["name"], &json!("edit"))?;
+    same("a service account as subject", &after["subjects"], &json!([robot]))?;
     // A binding's role is immutable: it can only have been made anew.
     ensure!(before["metadata"]["uid"] != after["metadata"]["uid"], "the binding is still the old one");
     Ok(())
