@@ -91,6 +91,8 @@ pub struct Limits {
     pub header_timeout: Duration,
     /// `BODY_TIMEOUT`, default 30 s, for a body as a whole.
     pub body_timeout: Duration,
+    /// `WRITE_TIMEOUT`, default 30 s: how long a client may take none of an answer.
+    pub write_timeout: Duration,
     /// `DRAIN_TIMEOUT`, default 20 s: below the 30 s that Kubernetes gives a pod to end.
     pub drain_timeout: Duration,
 }
@@ -282,6 +284,7 @@ fn limits(vars: &Reader<'_>) -> Result<Limits, ConfigError> {
         connections: vars.count("MAX_CONNECTIONS", 1024, 1)?,
         header_timeout: vars.duration("HEADER_TIMEOUT", Duration::from_secs(10))?,
         body_timeout: vars.duration("BODY_TIMEOUT", Duration::from_secs(30))?,
+        write_timeout: vars.duration("WRITE_TIMEOUT", Duration::from_secs(30))?,
         drain_timeout: vars.duration("DRAIN_TIMEOUT", Duration::from_secs(20))?,
     })
 }
@@ -355,6 +358,7 @@ mod tests {
         assert_eq!(config.environments, ["dev", "qa", "uat", "prod"]);
         assert_eq!(config.max_staleness, Duration::from_secs(60));
         assert_eq!(config.limits.body_bytes, 4 << 20);
+        assert_eq!(config.limits.write_timeout, Duration::from_secs(30));
         assert_eq!(config.log_filter, "info");
         assert_eq!((config.seed_file, config.openapi_file, config.write_token), (None, None, None));
         let crud = read(&[("API_MODE", "crud")]).unwrap();
@@ -394,6 +398,7 @@ mod tests {
             ("MAX_CONNECTIONS", &[("MAX_CONNECTIONS", "-1")]),
             ("HEADER_TIMEOUT", &[("HEADER_TIMEOUT", "1d")]),
             ("BODY_TIMEOUT", &[("BODY_TIMEOUT", "")]),
+            ("WRITE_TIMEOUT", &[("WRITE_TIMEOUT", "0")]),
             ("LOG_FORMAT", &[("LOG_FORMAT", "xml")]),
         ];
         for (name, pairs) in cases {

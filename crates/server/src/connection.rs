@@ -1,4 +1,5 @@
-//! Connections: how many, how long their heads may take, and how they end when the process is told to.
+//! Connections: how many, how long their heads may take and their answers be left, and how they end when
+//! the process is told to.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use tokio::task::JoinSet;
 
 use crate::config::Limits;
 use crate::service::Service;
+use crate::write_timeout::WriteTimeout;
 
 /// After accepting failed, most likely for want of file descriptors: what is open may end meanwhile.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -91,13 +93,14 @@ async fn connection(
 ) {
     // Answers are small and complete: waiting to fill a packet only delays them.
     let _ = stream.set_nodelay(true);
+    let stream = WriteTimeout::new(stream, service.config.limits.write_timeout);
     let answer = service_fn(move |request| {
         let service = Arc::clone(&service);
         async move { Ok::<_, Infallible>(service.answer(request).await) }
     });
     let connection = http.serve_connection(TokioIo::new(stream), answer);
     if let Err(error) = watcher.watch(connection).await {
-        // A client that goes away or sends no HTTP is its own affair.
+        // A client that goes away, sends no HTTP or takes no answer is its own affair.
         tracing::debug!("a connection ended early: {error}");
     }
     drop(slot);

@@ -24,6 +24,7 @@ mod service;
 mod start;
 mod view;
 mod write;
+mod write_timeout;
 
 use std::sync::Arc;
 

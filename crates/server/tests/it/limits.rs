@@ -1,6 +1,7 @@
 //! What a client may take in time and size, on raw sockets; and that others do not notice.
 
 use std::io::{ErrorKind, Read, Write};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -84,6 +85,31 @@ fn a_body_that_breaks_off_is_not_stored() {
     let _ = broken.read_to_end(&mut rest);
     assert!(!rest.starts_with(b"HTTP/1.1 2"));
     assert_eq!(server.reader().get("/namespaces").expect(200).body, b"[]");
+}
+
+#[test]
+fn who_takes_no_answers_holds_up_nobody_for_long() {
+    let server = limited(&[("MAX_CONNECTIONS", "4"), ("WRITE_TIMEOUT", "300ms")]);
+    let requests = "GET /openapi.yaml HTTP/1.1\r\nHost: x\r\n\r\n".repeat(400);
+    let _unread: Vec<_> = (0..4)
+        .map(|_| {
+            let mut stream = connect_with_small_buffer(server.address);
+            stream.write_all(requests.as_bytes()).unwrap();
+            stream
+        })
+        .collect();
+    server.anyone().get("/health").expect(200);
+}
+
+fn connect_with_small_buffer(address: SocketAddr) -> std::net::TcpStream {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
+    let stream = runtime.block_on(async {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(4096).unwrap();
+        socket.connect(address).await.unwrap().into_std().unwrap()
+    });
+    stream.set_nonblocking(false).unwrap();
+    stream
 }
 
 #[test]
