@@ -38,7 +38,9 @@ pub(crate) async fn read_json(
             true => "The body is empty; it must be JSON.".to_owned(),
             false => format!("The body is not valid JSON: {error}."),
         };
-        ApiError::bad_request("malformed_json", message)
+        // The sentence may quote a key.
+        let place = format_args!("line {} column {}", error.line(), error.column());
+        ApiError::bad_request("malformed_json", message).logged(place)
     })
 }
 

@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::answer::{Answer, json_answer};
 use crate::error::{ApiError, no_such_document};
 use crate::percent;
-use crate::precondition::{Precondition, etag};
+use crate::precondition::{EntityTag, Precondition};
 use crate::query::Query;
 use crate::routes::path_of;
 use crate::write::Written;
@@ -55,19 +55,21 @@ fn matches(body: &[u8], filters: &[(&str, &str)]) -> Result<bool, ApiError> {
 /// One document, or 304 where the client has it already.
 pub(crate) fn read(fleet: &Fleet, key: &Key, precondition: &Precondition) -> Result<Answer, ApiError> {
     let document = fleet.get(key).ok_or_else(|| no_such_document(key))?;
-    precondition.check_match(document.revision())?;
-    if precondition.is_unmodified(document.revision()) {
+    let tag = EntityTag::of(document.revision(), document.body());
+    precondition.check_match(&tag)?;
+    if precondition.is_unmodified(&tag) {
         let mut unmodified = json_answer(StatusCode::NOT_MODIFIED, Bytes::new());
         unmodified.headers_mut().remove(header::CONTENT_TYPE);
-        unmodified.headers_mut().insert(header::ETAG, etag(document.revision()));
+        unmodified.headers_mut().insert(header::ETAG, tag.header());
         return Ok(unmodified);
     }
     Ok(one(StatusCode::OK, Bytes::copy_from_slice(document.body()), document.revision()))
 }
 
 fn one(status: StatusCode, body: Bytes, revision: u64) -> Answer {
+    let tag = EntityTag::of(revision, &body);
     let mut answer = json_answer(status, body);
-    answer.headers_mut().insert(header::ETAG, etag(revision));
+    answer.headers_mut().insert(header::ETAG, tag.header());
     answer
 }
 

@@ -11,6 +11,11 @@ use serde_json::{Value, json};
 
 use crate::answer::{Answer, json_answer};
 
+/// Seconds after which what passes by itself may have passed.
+const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
+/// How many violations a log line names.
+const LOGGED_VIOLATIONS: usize = 10;
+
 /// The statuses of errors. There is no way to write an error that has status 200.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Status {
@@ -83,6 +88,11 @@ impl ApiError {
         Self::new(Status::ServiceUnavailable, code, message)
     }
 
+    /// An [`unavailable`](Self::unavailable) that may be over soon, and says when to ask again.
+    pub(crate) fn passing(code: &'static str, message: impl Into<String>) -> Self {
+        Self::unavailable(code, message).with_header(header::RETRY_AFTER, RETRY_AFTER)
+    }
+
     /// A fault of ours: the client learns nothing but the request id, the log all of it.
     pub(crate) fn internal(for_log: impl Display) -> Self {
         Self::new(
@@ -113,10 +123,22 @@ impl ApiError {
         self.with_header(header::CONNECTION, HeaderValue::from_static("close"))
     }
 
+    /// What the log says. Of a refusal the code and the places: its sentences quote what was sent, which
+    /// may be a password in the wrong place.
     pub(crate) fn log_text(&self) -> String {
+        let mut text = self.code.to_owned();
+        if StatusCode::from(self.status).is_server_error() {
+            text.push_str(&format!(": {}", self.message));
+        }
+        for violation in self.violations.iter().take(LOGGED_VIOLATIONS) {
+            text.push_str(&format!("; {}", place(violation)));
+        }
+        if let Some(more) = self.violations.len().checked_sub(LOGGED_VIOLATIONS).filter(|more| *more > 0) {
+            text.push_str(&format!("; {more} more"));
+        }
         match &self.for_log {
-            Some(more) => format!("{}: {} ({more})", self.code, self.message),
-            None => format!("{}: {}", self.code, self.message),
+            Some(more) => format!("{text} ({more})"),
+            None => text,
         }
     }
 
@@ -129,6 +151,22 @@ impl ApiError {
         answer.headers_mut().extend(self.headers);
         answer
     }
+}
+
+/// Where a violation is and its code, without its sentence.
+fn place(violation: &Violation) -> String {
+    let document = violation.document.as_ref().map(|key| format!("{key} ")).unwrap_or_default();
+    format!("{}{} {}", shown(&document), shown(&violation.pointer), violation.code)
+}
+
+/// `text`, which somebody sent, for people: on one line, and no longer than a DNS name may be.
+fn shown(text: &str) -> String {
+    const LONGEST: usize = 253;
+    let mut shown: String = text.chars().take(LONGEST).flat_map(char::escape_debug).collect();
+    if text.chars().nth(LONGEST).is_some() {
+        shown.push('…');
+    }
+    shown
 }
 
 fn violation_json(violation: &Violation) -> Value {
@@ -157,13 +195,19 @@ pub(crate) fn refused(refusal: Refusal) -> ApiError {
     ApiError::new(status, refusal.code(), message).violating(violations)
 }
 
-/// Why a poll has no answer.
-pub(crate) fn unanswered(reason: NoAnswer) -> ApiError {
-    let code = match reason {
-        NoAnswer::UnknownCluster => "unknown_cluster",
-        NoAnswer::UnknownType => "unknown_type",
-    };
-    ApiError::new(Status::NotFound, code, sentence(&reason))
+/// Why the poll of `path` by `dns` has no answer; `known` are the paths that there are.
+pub(crate) fn unanswered(reason: NoAnswer, dns: &str, path: &str, known: &[&str]) -> ApiError {
+    match reason {
+        NoAnswer::UnknownCluster => {
+            let message = format!("No cluster has the DNS name `{}`.", shown(dns));
+            ApiError::new(Status::NotFound, "unknown_cluster", message)
+        }
+        NoAnswer::UnknownType => {
+            let known = known.join(", ");
+            let message = format!("No resource type has the path `{}`; there are {known}.", shown(path));
+            ApiError::new(Status::NotFound, "unknown_type", message)
+        }
+    }
 }
 
 /// Why there is no list of the fleet.
@@ -185,4 +229,28 @@ fn sentence(text: &impl Display) -> String {
     let first = chars.next().map(|first| if named { first.into() } else { first.to_uppercase().to_string() });
     let end = if text.ends_with(['.', '!', '?']) { "" } else { "." };
     format!("{}{}{end}", first.unwrap_or_default(), chars.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_log_has_places_and_no_sentences() {
+        let many =
+            (0..12).map(|n| Violation::new(format!("/patches/n/k{n}"), "type", "12345 is not a string"));
+        let refused = refused(Refusal::Invalid(many.collect()));
+        let text = refused.log_text();
+        assert!(text.starts_with("invalid; /patches/n/k0 type; /patches/n/k1 type; "), "{text}");
+        assert!(text.ends_with("/patches/n/k9 type; 2 more") && !text.contains("12345"), "{text}");
+        let away = ApiError::passing("stale", "It is old.").logged("locked");
+        assert_eq!(away.log_text(), "stale: It is old. (locked)");
+    }
+
+    #[test]
+    fn what_was_sent_is_shown_on_one_short_line() {
+        assert_eq!(shown("c1.example.com"), "c1.example.com");
+        assert_eq!(shown("a\nb\u{1b}[31m"), "a\\nb\\u{1b}[31m");
+        assert_eq!(shown(&"x".repeat(300)), format!("{}…", "x".repeat(253)));
+    }
 }

@@ -129,7 +129,8 @@ fn diverged(ours: Position, theirs: Position) -> Mute {
     Mute { code: "store_diverged", sentence: sentence(&why), at_once: true }
 }
 
-async fn answered<T>(question: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+/// The answer to `question`; a store that takes too long counts as away.
+pub(crate) async fn answered<T>(question: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
     let late = || Error::new(ErrorKind::Unavailable, "the store did not answer in time");
     timeout(LONGEST_ANSWER, question).await.unwrap_or_else(|_| Err(late()))
 }

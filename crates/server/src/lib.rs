@@ -7,6 +7,7 @@ mod body;
 mod catch;
 pub mod config;
 mod connection;
+mod digest;
 mod documents;
 mod error;
 mod follow;
@@ -30,6 +31,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
 use tokio::time::Instant;
 
 use crate::auth::Tokens;
@@ -44,18 +47,40 @@ use crate::write::Writer;
 pub use seed::SeedError;
 pub use start::{Source, StartError};
 
+/// Why the server ended without being told to.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// It could not start.
+    #[error("{0}")]
+    Start(#[from] StartError),
+    /// Whatever follows the store is gone, and would be missed only when polls end: better ended and
+    /// started again at once.
+    #[error("following the store failed: {0}")]
+    Following(String),
+}
+
+impl RunError {
+    /// What the process that ran it ends with: 2 where a person must act first, else 1.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            RunError::Start(_) => 2,
+            RunError::Following(_) => 1,
+        }
+    }
+}
+
 /// Serves on `listener` until `shutdown` is ready, then drains.
 ///
 /// Requests are answered from the start; polls get 503 until the store that `source` names is read.
 ///
 /// # Errors
-/// Where a person must act before this can run. Nothing is served any more then.
+/// Where a person must act before this can run, or following ended by a fault. Nothing is served any more then.
 pub async fn run(
     listener: TcpListener,
     source: Source,
     config: Config,
     shutdown: impl Future<Output = ()>,
-) -> Result<(), StartError> {
+) -> Result<(), RunError> {
     let view = Arc::new(View::default());
     let service = Arc::new(service(config.clone(), Arc::clone(&view))?);
     let mut connections = Connections::new(Arc::clone(&service));
@@ -64,7 +89,7 @@ pub async fn run(
     let ended = tokio::select! {
         () = shutdown => Ok(()),
         () = connections.accept(&listener) => Ok(()),
-        Ok(Err(error)) = &mut follower => Err(error),
+        error = ended_early(&mut follower) => Err(error),
     };
     // From here on a new connection is refused by the kernel instead of being left unanswered.
     drop(listener);
@@ -84,6 +109,15 @@ async fn followed(config: Config, source: Source, view: Arc<View>) -> Result<(),
     start::start(&config, &source, &view).await?;
     follow::follow(&view, config.max_staleness).await;
     Ok(())
+}
+
+/// Why `follower` ended where it should not have; never where it ended as it may.
+async fn ended_early(follower: &mut JoinHandle<Result<(), StartError>>) -> RunError {
+    match follower.await {
+        Ok(Ok(())) => std::future::pending().await,
+        Ok(Err(error)) => error.into(),
+        Err(panic) => RunError::Following(panic.to_string()),
+    }
 }
 
 fn service(config: Config, view: Arc<View>) -> Result<Service, StartError> {

@@ -45,7 +45,7 @@ async fn serve(config: Config) -> ExitCode {
     let source = Source::of(&config);
     match run(listener, source, config, either(terminate, interrupt)).await {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => fail(2, &error),
+        Err(error) => fail(error.exit_code(), &error),
     }
 }
 

@@ -148,7 +148,13 @@ fn responses(route: &Route) -> Value {
         let status = http::StatusCode::from(error);
         let description = status.canonical_reason().unwrap_or_default();
         let content = json!({"application/json": {"schema": reference("Error")}});
-        responses.insert(status.as_str().into(), json!({"description": description, "content": content}));
+        let mut response = json!({"description": description, "content": content});
+        if error == Status::ServiceUnavailable {
+            let when = "Seconds after which to ask again, where it may pass by itself.";
+            response["headers"] =
+                json!({"Retry-After": {"description": when, "schema": {"type": "integer"}}});
+        }
+        responses.insert(status.as_str().into(), response);
     }
     responses.into()
 }
@@ -179,7 +185,8 @@ fn success(route: &Route) -> (&'static str, Value) {
 
 fn headers(route: &Route) -> Option<Value> {
     let text = |description: &str| json!({"description": description, "schema": {"type": "string"}});
-    let etag = || text("The document's entity tag: the revision that wrote it.");
+    let etag =
+        || text("The document's entity tag: the revision that wrote it and a digest of its content. Strong.");
     match route.action {
         Action::List => {
             let total = "How many documents match, whatever limit and offset say.";

@@ -1,13 +1,26 @@
 //! Entity tags and the conditions made of them (RFC 9110, 13). A document's tag is the revision that
-//! wrote it, so it is strong and changes with every write of that document and no other.
+//! wrote it and a digest of its body. The revision alone would name another document once a backup is
+//! restored or a store is filled anew; the digest alone would not change with a change that is undone.
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
+use crate::digest::digest;
 use crate::error::{ApiError, Status};
 
-pub(crate) fn etag(revision: u64) -> HeaderValue {
-    // Digits in quotes are always a valid header value.
-    HeaderValue::from_str(&format!("\"{revision}\"")).unwrap_or(HeaderValue::from_static("\"\""))
+/// The strong entity tag of a document, without its quotes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct EntityTag(String);
+
+impl EntityTag {
+    pub(crate) fn of(revision: u64, body: &[u8]) -> Self {
+        EntityTag(format!("{revision}-{}", digest(body)))
+    }
+
+    /// As the value of `ETag`.
+    pub(crate) fn header(&self) -> HeaderValue {
+        // Digits and a dash in quotes are always a valid header value.
+        HeaderValue::from_str(&format!("\"{}\"", self.0)).unwrap_or(HeaderValue::from_static("\"\""))
+    }
 }
 
 /// A list of tags, or `*`.
@@ -38,27 +51,26 @@ impl Precondition {
         })
     }
 
-    /// Whether the client already has the document at `revision`. Tags are compared weakly, as a cache does.
-    pub(crate) fn is_unmodified(&self, revision: u64) -> bool {
-        matches(self.if_none_match.as_ref(), Some(revision), true) == Some(true)
+    /// Whether the client already has the document `now`. Tags are compared weakly, as a cache does.
+    pub(crate) fn is_unmodified(&self, now: &EntityTag) -> bool {
+        matches(self.if_none_match.as_ref(), Some(now), true) == Some(true)
     }
 
-    /// Whether the document at `revision`, or its absence, is what the client said it must be.
-    pub(crate) fn check(&self, revision: Option<u64>) -> Result<(), ApiError> {
-        let now =
-            revision.map_or("it does not exist".into(), |revision| format!("its ETag is \"{revision}\""));
-        if matches(self.if_match.as_ref(), revision, false) == Some(false) {
-            return Err(failed(format!("The document is not the one that If-Match names: {now}.")));
+    /// Whether the document `now`, or its absence, is what the client said it must be.
+    pub(crate) fn check(&self, now: Option<&EntityTag>) -> Result<(), ApiError> {
+        let is = now.map_or("it does not exist".into(), |tag| format!("its ETag is \"{}\"", tag.0));
+        if matches(self.if_match.as_ref(), now, false) == Some(false) {
+            return Err(failed(format!("The document is not the one that If-Match names: {is}.")));
         }
-        if matches(self.if_none_match.as_ref(), revision, true) == Some(true) {
-            return Err(failed(format!("The document is one that If-None-Match excludes: {now}.")));
+        if matches(self.if_none_match.as_ref(), now, true) == Some(true) {
+            return Err(failed(format!("The document is one that If-None-Match excludes: {is}.")));
         }
         Ok(())
     }
 
     /// `If-Match` alone: what a read is bound to beside [`is_unmodified`](Self::is_unmodified).
-    pub(crate) fn check_match(&self, revision: u64) -> Result<(), ApiError> {
-        Precondition { if_match: self.if_match.clone(), if_none_match: None }.check(Some(revision))
+    pub(crate) fn check_match(&self, now: &EntityTag) -> Result<(), ApiError> {
+        Precondition { if_match: self.if_match.clone(), if_none_match: None }.check(Some(now))
     }
 }
 
@@ -66,13 +78,12 @@ fn failed(message: String) -> ApiError {
     ApiError::new(Status::PreconditionFailed, "precondition_failed", message)
 }
 
-fn matches(tags: Option<&Tags>, revision: Option<u64>, weak_too: bool) -> Option<bool> {
+fn matches(tags: Option<&Tags>, now: Option<&EntityTag>, weak_too: bool) -> Option<bool> {
     let tags = tags?;
-    let Some(revision) = revision else { return Some(false) };
-    let opaque = revision.to_string();
+    let Some(now) = now else { return Some(false) };
     Some(match tags {
         Tags::Any => true,
-        Tags::List(list) => list.iter().any(|tag| tag.opaque == opaque && (weak_too || !tag.weak)),
+        Tags::List(list) => list.iter().any(|tag| tag.opaque == now.0 && (weak_too || !tag.weak)),
     })
 }
 
@@ -87,7 +98,9 @@ fn tags(headers: &HeaderMap, name: HeaderName) -> Result<Option<Tags>, ApiError>
             Some(Tags::Any) => any = true,
             Some(Tags::List(tags)) => list.extend(tags),
             None => {
-                let message = format!("The header {name} holds no list of entity tags such as \"12\".");
+                let message = format!(
+                    "The header {name} holds no list of entity tags such as \"12-3fa9c2d1b0e4a7c6\"."
+                );
                 return Err(ApiError::bad_request("malformed_header", message));
             }
         }
@@ -124,35 +137,50 @@ mod tests {
         Precondition::of(&HeaderMap::from_iter([(name, HeaderValue::from_static(value))]))
     }
 
+    fn tag(text: &str) -> EntityTag {
+        EntityTag(text.into())
+    }
+
+    #[test]
+    fn a_tag_names_one_document_of_one_history() {
+        let header = |revision, body: &[u8]| EntityTag::of(revision, body).header();
+        assert_eq!(header(17, b"{}"), "\"17-44136fa355b3678a\"");
+        assert_ne!(header(17, b"{}"), header(17, b"[]"));
+        assert_ne!(header(17, b"{}"), header(18, b"{}"));
+    }
+
     #[test]
     fn if_match() {
-        for (value, revision, holds) in [
-            ("\"7\"", Some(7), true),
-            ("\"6\", \"7\"", Some(7), true),
-            ("\"6\"", Some(7), false),
-            ("W/\"7\"", Some(7), false),
-            ("*", Some(7), true),
+        for (value, now, holds) in [
+            ("\"7-a\"", Some("7-a"), true),
+            ("\"6-a\", \"7-a\"", Some("7-a"), true),
+            ("\"6-a\"", Some("7-a"), false),
+            ("\"7-b\"", Some("7-a"), false),
+            ("\"7\"", Some("7-a"), false),
+            ("W/\"7-a\"", Some("7-a"), false),
+            ("*", Some("7-a"), true),
             ("*", None, false),
-            ("\"7\"", None, false),
+            ("\"7-a\"", None, false),
         ] {
             let condition = given(header::IF_MATCH, value).unwrap();
-            assert_eq!(condition.check(revision).is_ok(), holds, "{value} {revision:?}");
+            assert_eq!(condition.check(now.map(tag).as_ref()).is_ok(), holds, "{value} {now:?}");
         }
         assert!(Precondition::default().check(None).is_ok());
     }
 
     #[test]
     fn if_none_match() {
-        for (value, revision, unmodified) in [
-            ("\"7\"", 7, true),
-            ("W/\"7\"", 7, true),
-            ("\"6\",\"7\"", 7, true),
-            ("*", 7, true),
-            ("\"6\"", 7, false),
+        for (value, now, unmodified) in [
+            ("\"7-a\"", "7-a", true),
+            ("W/\"7-a\"", "7-a", true),
+            ("\"6-a\",\"7-a\"", "7-a", true),
+            ("*", "7-a", true),
+            ("\"6-a\"", "7-a", false),
+            ("\"7\"", "7-a", false),
         ] {
             let condition = given(header::IF_NONE_MATCH, value).unwrap();
-            assert_eq!(condition.is_unmodified(revision), unmodified, "{value}");
-            assert_eq!(condition.check(Some(revision)).is_err(), unmodified, "{value}");
+            assert_eq!(condition.is_unmodified(&tag(now)), unmodified, "{value}");
+            assert_eq!(condition.check(Some(&tag(now))).is_err(), unmodified, "{value}");
             assert!(condition.check(None).is_ok());
         }
     }

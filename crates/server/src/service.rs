@@ -12,13 +12,13 @@ use http::request::Parts;
 use http::{HeaderValue, Request, StatusCode, header};
 use hyper::body::Incoming;
 use serde_json::json;
-use sha2::{Digest, Sha256};
 
 use crate::answer::{Answer, answer, json_answer};
 use crate::auth::{Access, Principal, Tokens};
 use crate::body::{self, JSON, MERGE_PATCH};
 use crate::catch::catch;
 use crate::config::{ApiMode, Config};
+use crate::digest::digest;
 use crate::documents;
 use crate::error::{ApiError, Status, unanswered, unlisted};
 use crate::metrics::{self, Metrics};
@@ -168,7 +168,10 @@ impl Service {
         let head = state.servable(Moment::now(), self.config.max_staleness)?;
         noted.revision = head.position.revision;
         let mut out = Vec::new();
-        head.fleet.answer(dns, kind, &mut out).map_err(unanswered)?;
+        head.fleet.answer(dns, kind, &mut out).map_err(|reason| {
+            let known: Vec<_> = head.fleet.types().iter().filter_map(ResourceType::flux_path).collect();
+            unanswered(reason, dns, kind, &known)
+        })?;
         self.inputs(out, noted)
     }
 
@@ -244,12 +247,7 @@ fn method_not_allowed(method: &http::Method, allow: &str) -> ApiError {
     }
 }
 
-/// Enough of an answer's digest to see whether two are the same.
-fn digest(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// One line for every request. Never the query or a header: either may hold a token by mistake.
+/// One line for every request. Never the query, a header or a value of a document: each may hold a secret.
 fn log(parts: &Parts, notes: &Notes, status: StatusCode, started: Instant, error: Option<&str>) {
     let (status, request_id) = (status.as_u16(), notes.request_id.as_str());
     let ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);

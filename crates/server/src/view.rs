@@ -76,7 +76,7 @@ impl State {
             head.position.revision,
             age.as_secs()
         );
-        Err(self.troubled(ApiError::unavailable("stale", message)))
+        Err(self.troubled(ApiError::passing("stale", message)))
     }
 
     /// The Fleet that documents are read from: the newest known, however long ago it was confirmed.
@@ -93,7 +93,7 @@ impl State {
     }
 
     fn starting(&self) -> ApiError {
-        self.troubled(ApiError::unavailable(
+        self.troubled(ApiError::passing(
             "starting",
             "The store has not been read yet; the log says what hinders it. Try again.",
         ))

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use flux_resourceset_model::change::{ChangeSet, DocumentChange, Entry, EntryId, Operation, Verb};
-use flux_resourceset_store::{Changes, Committed, Error, ErrorKind, Position, Store};
+use flux_resourceset_store::{Changes, Committed, Error, ErrorKind};
 use tokio::sync::Mutex;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout};
@@ -14,18 +14,17 @@ use uuid::Uuid;
 
 use crate::error::{ApiError, refused};
 use crate::follow::{self, Behind, Pauses};
-use crate::precondition::Precondition;
+use crate::precondition::{EntityTag, Precondition};
 use crate::view::{Head, Moment, Mute, View};
 
 /// How often a write is checked anew because the head moved under it.
 const TRIES: usize = 16;
-/// How many commits may end unsaid and undone before the store counts as away.
+/// How many commits may end unsaid before nothing more is tried.
 const DOUBTS: usize = 3;
 /// How long a commit of unknown outcome is looked for.
 const LOOK_FOR: Duration = Duration::from_secs(10);
 /// After this a commit counts as one of unknown outcome, so that it does not hold up all others.
 const LONGEST_COMMIT: Duration = Duration::from_secs(30);
-const PAGE: usize = 256;
 /// The first release knows all that today's documents can hold; a field that changes answers raises
 /// this for the change sets that carry it.
 pub(crate) const MIN_READER: u32 = 1;
@@ -80,33 +79,63 @@ impl Writer {
         let id = EntryId(Uuid::new_v4().as_u128());
         let mut doubt: Option<Doubt> = None;
         for _ in 0..TRIES {
-            if let Some(doubt) = &doubt {
-                match look_for(&*doubt.before.store, doubt.before.position, id).await? {
-                    Some(entry) => {
-                        self.catch_up().await?;
-                        return written(&doubt.before, &entry, &ask.operation);
-                    }
-                    None if doubt.times >= DOUBTS => return Err(store_unavailable(&doubt.error)),
-                    None => {}
-                }
+            let attempt = self.attempt(ask, id, &mut doubt).await;
+            if let Ok(Some(written)) = attempt {
+                return Ok(written);
             }
-            let head = self.view.now().writable()?.clone();
-            match checked(&head, ask).await {
-                Ok(Checked::Changes(documents)) => {
-                    match self.commit(&head, change_set(ask, id, documents)).await? {
-                        Outcome::Done(entry) => return written(&head, &entry, &ask.operation),
-                        Outcome::Moved => self.catch_up().await?,
-                        Outcome::Unknown(error) => doubt = Some(Doubt::again(doubt, head, error)),
-                    }
+            // An error is no news of a commit before it: in doubt the log decides what is said.
+            let Some(open) = &doubt else {
+                attempt?;
+                continue;
+            };
+            match look_for(open, id).await? {
+                Trace::Ours(entry) => return self.found(&open.before, &entry, ask).await,
+                Trace::Never => {
+                    doubt = None;
+                    attempt?;
+                    self.catch_up().await?;
                 }
-                Ok(Checked::Nothing(written)) if self.is_head(&head).await? => return Ok(written),
-                Err(refusal) if self.is_head(&head).await? => return Err(refusal),
-                // Said of a revision that is past: another process wrote meanwhile.
-                Ok(Checked::Nothing(_)) | Err(_) => {}
+                Trace::None if attempt.is_err() || open.times >= DOUBTS => return Err(unknown(&open.error)),
+                Trace::None => {}
             }
         }
-        let message = "Other writers were faster each time: try again.";
-        Err(ApiError::unavailable("contended", message))
+        Err(doubt.map_or_else(contended, |open| unknown(&open.error)))
+    }
+
+    /// One try: what was written, or `None` where it takes another one.
+    async fn attempt(
+        &self,
+        ask: &Ask,
+        id: EntryId,
+        doubt: &mut Option<Doubt>,
+    ) -> Result<Option<Written>, ApiError> {
+        let head = self.view.now().writable()?.clone();
+        if doubt.as_ref().is_some_and(|doubt| doubt.before.position != head.position) {
+            // The log has gone on: first what stands in the doubtful commit's place, be it ours.
+            return Ok(None);
+        }
+        match checked(&head, ask).await {
+            Ok(Checked::Changes(documents)) => {
+                match self.commit(&head, change_set(ask, id, documents)).await? {
+                    Outcome::Done(entry) => return written(&head, &entry, &ask.operation).map(Some),
+                    Outcome::Moved => self.catch_up().await?,
+                    Outcome::Unknown(error) => *doubt = Some(Doubt::again(doubt.take(), head, error)),
+                }
+            }
+            Ok(Checked::Nothing(written)) if self.is_head(&head).await? => return Ok(Some(written)),
+            Err(refusal) if self.is_head(&head).await? => return Err(refusal),
+            // Said of a revision that is past: another process wrote meanwhile.
+            Ok(Checked::Nothing(_)) | Err(_) => {}
+        }
+        Ok(None)
+    }
+
+    /// The answer to a write whose entry was found in the log: it is stored, whatever else fails now.
+    async fn found(&self, before: &Head, entry: &Entry, ask: &Ask) -> Result<Written, ApiError> {
+        if let Err(error) = self.catch_up().await {
+            tracing::warn!("a write is stored and not yet served here: {}", error.log_text());
+        }
+        written(before, entry, &ask.operation)
     }
 
     async fn commit(&self, head: &Head, change_set: ChangeSet) -> Result<Outcome, ApiError> {
@@ -117,7 +146,7 @@ impl Writer {
                 let entry = entries.into_iter().next();
                 let entry =
                     entry.ok_or_else(|| ApiError::internal("the store committed without an entry"))?;
-                self.take(head, &entry, asked).await?;
+                self.take(head, &entry, asked).await;
                 Ok(Outcome::Done(entry))
             }
             Ok(Committed::Conflict(_)) => Ok(Outcome::Moved),
@@ -132,12 +161,13 @@ impl Writer {
         }
     }
 
-    /// Swaps in what was just committed: nobody else can have written between.
-    async fn take(&self, head: &Head, entry: &Entry, asked: Moment) -> Result<(), ApiError> {
-        let next = follow::applied(head.clone(), vec![entry.clone()]).await;
-        let next = next.map_err(|behind| self.behind(behind))?;
-        self.view.advance(&Head { confirmed: asked, ..next });
-        Ok(())
+    /// Swaps in what was just committed: nobody else can have written between. Where that fails, polls
+    /// end and the log says why; the write is stored all the same.
+    async fn take(&self, head: &Head, entry: &Entry, asked: Moment) {
+        match follow::applied(head.clone(), vec![entry.clone()]).await {
+            Ok(next) => self.view.advance(&Head { confirmed: asked, ..next }),
+            Err(behind) => drop(self.behind(behind)),
+        }
     }
 
     async fn catch_up(&self) -> Result<(), ApiError> {
@@ -166,7 +196,17 @@ impl Writer {
 
 fn store_unavailable(error: &Error) -> ApiError {
     let message = "The store cannot be written now and nothing was changed: try again.";
-    ApiError::unavailable("store_unavailable", message).logged(follow::describe(error))
+    ApiError::passing("store_unavailable", message).logged(follow::describe(error))
+}
+
+fn contended() -> ApiError {
+    ApiError::passing("contended", "Other writers were faster each time: try again.")
+}
+
+fn unknown(error: &Error) -> ApiError {
+    let message =
+        "The store did not say whether it took this write: look at the document before trying again.";
+    ApiError::unavailable("outcome_unknown", message).logged(follow::describe(error))
 }
 
 fn unsaid() -> Error {
@@ -181,9 +221,9 @@ enum Outcome {
     Unknown(Error),
 }
 
-/// That a commit of this write may have been done without our being told.
+/// That a commit of this write may have been done, or may still be, without our being told.
 struct Doubt {
-    /// What the first such commit was made on top of: where to look for its entry.
+    /// What each such commit was made on top of. It holds only there, so the next entry decides.
     before: Head,
     /// The store's last word.
     error: Error,
@@ -217,7 +257,8 @@ fn check(head: &Head, ask: &Ask) -> Result<Checked, ApiError> {
     let current = head.fleet.get(key);
     // A document that is not there is 404 whatever its tag was to be (RFC 9110, 13.2.1).
     if current.is_some() || *verb == Verb::Create {
-        ask.precondition.check(current.map(|document| document.revision()))?;
+        let tag = current.map(|document| EntityTag::of(document.revision(), document.body()));
+        ask.precondition.check(tag.as_ref())?;
     }
     let documents = head.fleet.prepare(std::slice::from_ref(&ask.operation)).map_err(refused)?;
     match current {
@@ -251,38 +292,42 @@ fn written(before: &Head, entry: &Entry, operation: &Operation) -> Result<Writte
     Ok(Written { body: Bytes::copy_from_slice(body), revision })
 }
 
-/// The entry `id` among those after `since`; `None` where it is certain that it was not written.
-async fn look_for(store: &dyn Store, since: Position, id: EntryId) -> Result<Option<Entry>, ApiError> {
+/// What the log shows of a doubtful commit.
+enum Trace {
+    /// It is stored.
+    Ours(Entry),
+    /// Another entry stands in its place, so it was not stored and never will be.
+    Never,
+    /// Nothing yet. It may still be under way.
+    None,
+}
+
+/// Looks at the place that the commit in doubt would have taken.
+async fn look_for(doubt: &Doubt, id: EntryId) -> Result<Trace, ApiError> {
     let until = Instant::now() + LOOK_FOR;
     let mut pauses = Pauses::new();
     loop {
-        match entry_after(store, since, id).await {
-            Ok(found) => return Ok(found),
+        match trace(&doubt.before, id).await {
+            Ok(trace) => return Ok(trace),
             Err(error) if Instant::now() < until => {
                 tracing::warn!("still looking for a commit: {}", follow::describe(&error));
                 pauses.pause(LOOK_FOR).await;
             }
-            Err(error) => {
-                let message = "The store did not say whether it took this write: look at the document before trying again.";
-                return Err(
-                    ApiError::unavailable("outcome_unknown", message).logged(follow::describe(&error))
-                );
-            }
+            Err(error) => return Err(unknown(&error)),
         }
     }
 }
 
-async fn entry_after(store: &dyn Store, since: Position, id: EntryId) -> Result<Option<Entry>, Error> {
-    let mut seen = since;
-    loop {
-        let Changes::Entries(entries) = store.changes_since(seen, PAGE).await? else { return Ok(None) };
-        let page = entries.len();
-        if let Some(last) = entries.last() {
-            seen = Position { revision: last.revision, entry: last.change_set.entry };
-        }
-        let found = entries.into_iter().find(|entry| entry.change_set.entry == id);
-        if found.is_some() || page < PAGE {
-            return Ok(found);
-        }
-    }
+async fn trace(before: &Head, id: EntryId) -> Result<Trace, Error> {
+    let changes = follow::answered(before.store.changes_since(before.position, 1)).await?;
+    // Another history shows nothing of ours.
+    let Changes::Entries(entries) = changes else { return Ok(Trace::None) };
+    Ok(match entries.into_iter().next() {
+        Some(entry) if entry.change_set.entry == id => Trace::Ours(entry),
+        Some(_) => Trace::Never,
+        None => Trace::None,
+    })
 }
+
+#[cfg(test)]
+mod tests;

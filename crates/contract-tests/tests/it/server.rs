@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use flux_resourceset_server::config::{Config, Variables};
-use flux_resourceset_server::{Source, StartError, run};
+use flux_resourceset_server::{RunError, Source, run};
 use flux_resourceset_store::{MemoryStore, Store};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
@@ -20,7 +20,7 @@ pub(crate) const WRITE: &str = "write-token";
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     stop: Option<oneshot::Sender<()>>,
-    thread: Option<JoinHandle<Result<(), StartError>>>,
+    thread: Option<JoinHandle<Result<(), RunError>>>,
 }
 
 pub(crate) fn workspace() -> PathBuf {

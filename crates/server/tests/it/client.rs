@@ -50,6 +50,13 @@ impl Reply {
         self
     }
 
+    /// The revision that the entity tag names.
+    #[track_caller]
+    pub(crate) fn revision(&self) -> &str {
+        let tag = self.header("etag").unwrap();
+        tag.strip_prefix('"').unwrap().split_once('-').unwrap().0
+    }
+
     /// Pointer and code of each violation.
     pub(crate) fn violations(&self) -> Vec<String> {
         let json = self.json();

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use flux_resourceset_model::change::{ChangeSet, DocumentChange, EntryId, Key};
+use flux_resourceset_server::RunError;
 use flux_resourceset_store::{LogQuery, MemoryStore, Store};
 use serde_json::json;
 
@@ -52,7 +53,8 @@ fn polls_end_when_the_head_is_not_confirmed_and_go_on_when_it_is() {
     until("stale", || server.reader().get(POLL).status == 503);
     assert_eq!(server.reader().get(POLL).expect(503).code(), "stale");
     assert_eq!(server.reader().get("/api/v2/flux/clusters").expect(503).code(), "stale");
-    assert_eq!(server.anyone().get("/ready").expect(503).code(), "stale");
+    let unready = server.anyone().get("/ready").expect(503);
+    assert_eq!((unready.code().as_str(), unready.header("retry-after")), ("stale", Some("5")));
     server.anyone().get("/health").expect(200);
     server.reader().get("/clusters/c1").expect(200);
     store.reads_fail(false);
@@ -66,7 +68,8 @@ fn a_store_that_is_away_at_the_start_is_waited_for() {
     let store = FaultyStore::over(&memory);
     store.reads_fail(true);
     let server = Server::unready(store.clone(), &[]);
-    assert_eq!(server.reader().get(POLL).expect(503).code(), "starting");
+    let early = server.reader().get(POLL).expect(503);
+    assert_eq!((early.code().as_str(), early.header("retry-after")), ("starting", Some("5")));
     assert_eq!(server.anyone().get("/ready").expect(503).code(), "starting");
     assert_eq!(server.writer().post("/namespaces", json!({"id": "x"})).expect(503).code(), "starting");
     store.reads_fail(false);
@@ -77,10 +80,8 @@ fn a_store_that_is_away_at_the_start_is_waited_for() {
 fn a_full_disk_refuses_writes_and_leaves_polls() {
     let (server, store, _) = faulty(&[]);
     store.next_commits(&[Fate::Away]);
-    assert_eq!(
-        server.writer().post("/namespaces", json!({"id": "x"})).expect(503).code(),
-        "store_unavailable"
-    );
+    let refused = server.writer().post("/namespaces", json!({"id": "x"})).expect(503);
+    assert_eq!((refused.code().as_str(), refused.header("retry-after")), ("store_unavailable", Some("5")));
     server.reader().get(POLL).expect(200);
     server.anyone().get("/ready").expect(200);
     assert_eq!(server.reader().get("/namespaces/x").expect(404).code(), "not_found");
@@ -94,7 +95,7 @@ fn a_commit_of_unknown_outcome_is_done_once() {
         let before = entries(&memory);
         store.next_commits(fates);
         let created = server.writer().post("/namespaces", json!({"id": "x"})).expect(201);
-        assert_eq!(created.header("etag"), Some("\"4\""), "{fates:?}");
+        assert_eq!(created.revision(), "4", "{fates:?}");
         assert_eq!(entries(&memory), before + 1, "{fates:?}");
         store.next_commits(fates);
         assert_eq!(server.writer().delete("/namespaces/x").expect(200).json(), json!({"id": "x"}));
@@ -107,10 +108,9 @@ fn commits_that_are_lost_again_and_again_are_given_up() {
     let (server, store, memory) = faulty(&[]);
     let before = entries(&memory);
     store.next_commits(&[Fate::Lost; 3]);
-    assert_eq!(
-        server.writer().post("/namespaces", json!({"id": "x"})).expect(503).code(),
-        "store_unavailable"
-    );
+    let refused = server.writer().post("/namespaces", json!({"id": "x"})).expect(503);
+    // Any of them may still be on its way.
+    assert_eq!((refused.code().as_str(), refused.header("retry-after")), ("outcome_unknown", None));
     assert_eq!(entries(&memory), before);
 }
 
@@ -120,6 +120,15 @@ fn a_panic_is_500_and_the_process_lives() {
     store.next_commits(&[Fate::Panics]);
     assert_eq!(server.writer().post("/namespaces", json!({"id": "x"})).expect(500).code(), "internal");
     server.writer().post("/namespaces", json!({"id": "x"})).expect(201);
+}
+
+#[test]
+fn a_follower_that_panics_ends_the_process() {
+    let (server, store, _) = faulty(&[("MAX_STALENESS", "200ms")]);
+    store.reads_panic.store(true, Ordering::SeqCst);
+    let error = server.ended().unwrap_err();
+    assert!(matches!(error, RunError::Following(_)), "{error}");
+    assert_eq!(error.exit_code(), 1);
 }
 
 #[test]
@@ -195,7 +204,7 @@ fn what_a_server_has_not_seen_yet_decides_too() {
     assert_eq!(server.reader().get("/clusters/c1").json()["environment"], "dev", "it has not seen it");
     // What changes nothing here changes something there.
     let written = server.writer().put("/clusters/c1", json!({"environment": "dev"})).expect(200);
-    assert_eq!(written.header("etag"), Some("\"5\""));
+    assert_eq!(written.revision(), "5");
     other.writer().post("/namespaces", json!({"id": "x"})).expect(201);
     server.writer().patch("/namespaces/x", json!({"labels": {"a": "b"}})).expect(200);
 }
@@ -224,7 +233,8 @@ fn another_history_ends_polls_at_once() {
     store.diverged.store(true, Ordering::SeqCst);
     commit(&memory, 1, Key::new("namespaces", "y"), r#"{"id":"y"}"#);
     until("mute", || server.reader().get(POLL).status == 503);
-    assert_eq!(server.reader().get(POLL).expect(503).code(), "store_diverged");
+    let mute = server.reader().get(POLL).expect(503);
+    assert_eq!((mute.code().as_str(), mute.header("retry-after")), ("store_diverged", None));
     assert_eq!(server.anyone().get("/ready").expect(503).code(), "store_diverged");
     assert_eq!(server.writer().delete("/clusters/c1").expect(503).code(), "store_diverged");
     store.diverged.store(false, Ordering::SeqCst);

@@ -29,6 +29,7 @@ pub(crate) enum Fate {
 pub(crate) struct FaultyStore {
     inner: MemoryStore,
     pub(crate) reads_fail: AtomicBool,
+    pub(crate) reads_panic: AtomicBool,
     pub(crate) diverged: AtomicBool,
     /// Whether nobody is woken, so that a server learns of others' writes by its own commits alone.
     pub(crate) deaf: AtomicBool,
@@ -43,6 +44,7 @@ impl FaultyStore {
         Arc::new(FaultyStore {
             inner: inner.clone(),
             reads_fail: AtomicBool::new(false),
+            reads_panic: AtomicBool::new(false),
             diverged: AtomicBool::new(false),
             deaf: AtomicBool::new(false),
             fates: Mutex::new(VecDeque::new()),
@@ -60,6 +62,7 @@ impl FaultyStore {
     }
 
     fn read(&self) -> Result<(), Error> {
+        assert!(!self.reads_panic.load(Ordering::SeqCst), "the test says so");
         match self.reads_fail.load(Ordering::SeqCst) {
             true => Err(Error::new(ErrorKind::Unavailable, "the test says that the store is away")),
             false => Ok(()),

@@ -51,6 +51,22 @@ fn a_poll_that_is_not_understood_is_never_answered() {
 }
 
 #[test]
+fn a_404_names_what_was_asked() {
+    let server = Server::seeded();
+    let message = |path: &str| {
+        let reply = server.reader().get(&format!("/api/v2/flux/clusters/{path}")).expect(404);
+        reply.json()["message"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(message("c9.example.com/namespaces"), "No cluster has the DNS name `c9.example.com`.");
+    assert_eq!(message("a%0Ab%22/namespaces"), r#"No cluster has the DNS name `a\nb\"`."#);
+    assert!(message(&format!("{}/namespaces", "x".repeat(1000))).len() < 400);
+    assert_eq!(
+        message("c1.example.com/namespace"),
+        "No resource type has the path `namespace`; there are platform-components, namespaces, rolebindings."
+    );
+}
+
+#[test]
 fn the_fleet_is_listed_whole_by_environment_and_by_shard() {
     let server = Server::seeded();
     server.writer().post("/clusters", cluster("c2")).expect(201);

@@ -289,11 +289,12 @@ fn a_store_that_another_file_replaced_ends_polls_at_once() {
 }
 
 #[test]
-fn a_full_disk_refuses_writes_and_keeps_answering_polls() {
+fn a_disk_that_takes_no_more_refuses_writes_and_keeps_answering_polls() {
     let folder = TempDir::new().unwrap();
     std::fs::write(folder.path().join("seed.json"), SEED).unwrap();
     let plain = command(folder.path(), &[("SEED_FILE", "seed.json")]);
-    // A limit on the size of files fails a write as a full disk does, and needs no disk to be filled.
+    // A limit on the size of files needs no disk to be filled. SQLite meets it as a disk that fails under
+    // a commit, which may have taken all of it; a full one says so, and is `store_unavailable`.
     let mut limited = Command::new("/bin/sh");
     limited
         .args(["-c", "trap '' XFSZ; ulimit -f 1000; exec \"$0\"", BINARY])
@@ -308,7 +309,7 @@ fn a_full_disk_refuses_writes_and_keeps_answering_polls() {
     };
     let (full, refused) =
         (0..100).map(|n| (n, post(n))).find(|(_, reply)| reply.status != 201).expect("a full disk");
-    assert_eq!(refused.expect(503).code(), "store_unavailable");
+    assert_eq!(refused.expect(503).code(), "outcome_unknown");
     process.reader().get(POLL).expect(200);
     process.reader().get("/ready").expect(200);
     process.reader().get(&format!("/namespaces/x{full}")).expect(404);
@@ -326,4 +327,26 @@ fn log_lines_as_json() {
     for line in process.terminate().lines() {
         serde_json::from_str::<serde_json::Value>(line).unwrap_or_else(|error| panic!("{error}: {line}"));
     }
+}
+
+#[test]
+fn what_is_refused_is_logged_without_its_values() {
+    let folder = TempDir::new().unwrap();
+    let process = start(folder.path(), &[]).ready();
+    let cluster = json!({
+        "cluster_name": "c1", "cluster_dns": "c1.example.com", "environment": "dev",
+        "patches": {"n": {"adminPassword": 1234567}},
+    });
+    let refused = process.writer().post("/clusters", cluster).expect(400);
+    assert!(refused.json()["message"].as_str().unwrap().contains("1234567"), "the client is told");
+    let body = r#"{"id": "n1", "s3cret": 1, "s3cret": 2}"#;
+    let json_type = [("Content-Type", "application/json")];
+    process.writer().send("POST", "/namespaces", &json_type, body).expect(400);
+    process.reader().get("/namespaces?s3cret=1").expect(400);
+    process.logged("unknown_parameter");
+    let log = process.terminate();
+    for said in ["invalid; /patches/n/adminPassword type", "malformed_json (line 1 column "] {
+        assert!(log.contains(said), "{said} in {log}");
+    }
+    assert!(!log.contains("1234567") && !log.contains("s3cret"), "{log}");
 }

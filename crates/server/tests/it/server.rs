@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use flux_resourceset_server::config::{Config, Variables};
-use flux_resourceset_server::{Source, StartError, run};
+use flux_resourceset_server::{RunError, Source, run};
 use flux_resourceset_store::{MemoryStore, Store};
 use serde_json::json;
 use tokio::sync::oneshot;
@@ -18,7 +18,7 @@ pub(crate) const WRITE: &str = "write-token";
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     stop: Option<oneshot::Sender<()>>,
-    thread: Option<JoinHandle<Result<(), StartError>>>,
+    thread: Option<JoinHandle<Result<(), RunError>>>,
 }
 
 pub(crate) fn config(pairs: &[(&str, &str)]) -> Config {
@@ -94,13 +94,13 @@ impl Server {
     }
 
     /// Tells it to end; the handle says how it ended.
-    pub(crate) fn stop(&mut self) -> JoinHandle<Result<(), StartError>> {
+    pub(crate) fn stop(&mut self) -> JoinHandle<Result<(), RunError>> {
         self.stop.take().unwrap().send(()).unwrap();
         self.thread.take().unwrap()
     }
 
     /// How it ended by itself.
-    pub(crate) fn ended(mut self) -> Result<(), StartError> {
+    pub(crate) fn ended(mut self) -> Result<(), RunError> {
         self.thread.take().unwrap().join().unwrap()
     }
 }

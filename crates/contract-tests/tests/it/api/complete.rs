@@ -154,7 +154,7 @@ fn codes() -> BTreeSet<String> {
 /// Whether what follows `before` is a code: an error's status or constructor goes before it, or the arm of a
 /// `match` on the reason.
 fn stands_for_a_code(before: &str) -> bool {
-    if ["bad_request(", "unavailable(", "code:"].iter().any(|end| before.ends_with(end)) {
+    if ["bad_request(", "unavailable(", "passing(", "code:"].iter().any(|end| before.ends_with(end)) {
         return true;
     }
     if let Some(before) = before.strip_suffix(',') {
