@@ -65,7 +65,6 @@ impl ApiError {
                     .into(),
             ),
             (412, _) => Some("somebody else changed it meanwhile: look at it and run this again".into()),
-            (503, _) => Some("try again in a moment".into()),
             _ => None,
         }
     }
@@ -184,7 +183,7 @@ mod tests {
     fn a_server_fault_carries_the_request_id() {
         let refusal =
             read(503, &json!({"error": "unavailable", "message": "the store is away", "request_id": "r1"}));
-        assert_snapshot!(refusal, @"the store is away; try again in a moment (503 unavailable, request r1)");
+        assert_snapshot!(refusal, @"the store is away (503 unavailable, request r1)");
     }
 
     #[test]

@@ -23,7 +23,7 @@ pub(crate) enum Component {
     /// Run again, it finds what it made and succeeds. A component that exists with other values than
     /// the ones given is an error.
     #[command(
-        after_help = "Example:\n  flux-resourceset-cli component create cert-manager --component-path core/cert-manager/1.14.0 --component-version 1.14.0 --oci-url oci://registry.example/platform-components --oci-tag v1.0.0 --cluster demo-cluster-01"
+        after_help = "Example:\n  flux-resourceset-cli component create cert-manager --component-path core/cert-manager/1.14.0 --component-version 1.14.0 --oci-url oci://registry.example/platform-components --oci-tag v1.0.0 --delivery kustomize --cluster demo-cluster-01"
     )]
     Create(CreateDefinition<ComponentFields>),
     /// Change a catalog component, for every cluster that has it

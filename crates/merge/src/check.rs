@@ -66,7 +66,7 @@ fn catalog(fleet: &Fleet, component: &Component, broken: &BTreeSet<Key>) -> Vec<
     let mut found = Vec::new();
     for (at, id) in component.depends_on.iter().enumerate() {
         if fleet.component(id).is_none() && !broken.contains(&Key::new(PLATFORM_COMPONENTS, id)) {
-            let message = format!("`{id}` is not in {PLATFORM_COMPONENTS}");
+            let message = format!("{PLATFORM_COMPONENTS}/{id} does not exist");
             found.push(Violation::new(format!("/depends_on/{at}"), "reference", message));
         }
     }
@@ -143,9 +143,7 @@ fn references(fleet: &Fleet, cluster: &Cluster, broken: &BTreeSet<Key>) -> Vec<V
     }
     let missing = targets.into_iter().filter(|(_, key)| fleet.get(key).is_none() && !broken.contains(key));
     missing
-        .map(|(pointer, key)| {
-            Violation::new(pointer, "reference", format!("`{}` is not in {}", key.id, key.kind))
-        })
+        .map(|(pointer, key)| Violation::new(pointer, "reference", format!("{key} does not exist")))
         .collect()
 }
 
@@ -229,7 +227,8 @@ fn shared_releases(fleet: &Fleet, cluster: &Cluster) -> Vec<Violation> {
         let input = ComponentInput::merge(cluster, reference, catalog);
         let text = |key: &str| input.release.get(key).and_then(Value::as_str).unwrap_or(input.id).to_owned();
         let place = (text("target_namespace"), text("name"));
-        if let Some(other) = first.get(&place) {
+        // A component that is listed twice is said to be.
+        if let Some(other) = first.get(&place).filter(|other| **other != reference.id) {
             let message = format!(
                 "{} and {other} would both be the release {} in namespace {}",
                 input.id, place.1, place.0

@@ -170,7 +170,7 @@ mod tests {
             "profiles": [],
         })), @r#"
         /clusters/0/cluster_dns: "-" is not a DNS name: labels of letters, digits and dashes, separated by dots (format)
-        /clusters/1/namespaces/0/id: `gone` is not in namespaces (reference)
+        /clusters/1/namespaces/0/id: namespaces/gone does not exist (reference)
         /clusters/2/cluster_name: `cluster_name` is required (missing_field)
         /clusters/2/id: `id` is required (missing_field)
         /namespaces/1/id: `n` is already the id of /namespaces/0 (repeated)

@@ -188,7 +188,7 @@ fn rolebinding() -> Declaration {
         "pattern": "^[a-z0-9]([-a-z0-9:]*[a-z0-9])?$",
         "x-rule": "a name of lower case letters, digits, dashes and colons, starting and ending with a letter or digit"
     }, {
-        "not": {"type": "string", "pattern": "^(cluster-admin|flux-operator.*|.*-flux-system)$"},
+        "not": {"type": "string", "pattern": "^(cluster-admin|system:(basic-user|discovery|kube-.*|monitoring|node|node-proxier|public-info-viewer|service-account-issuer-discovery|volume-scheduler|controller:.*)|flux-operator.*|.*-flux-system)$"},
         "x-rule": "Kubernetes or Flux make it themselves, and removing it would lock people or Flux out"
     }]});
     Declaration {

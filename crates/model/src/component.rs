@@ -91,7 +91,8 @@ pub(crate) fn check_release(release: &Body, delivery: Delivery, pointer: &str) -
         Violation::new(format!("{pointer}/{key}"), "delivery", message)
     });
     let timeout = release.get("timeout").and_then(|timeout| timeout.as_str());
-    let timeout = timeout.filter(|text| !(1.0..=86_400.0).contains(&seconds(text)));
+    let timeout =
+        timeout.filter(|text| seconds(text).is_some_and(|seconds| !(1.0..=86_400.0).contains(&seconds)));
     let timeout = timeout.map(|text| {
         let message = format!(
             "`{text}` is not between 1s and 24h; a duration that overflows stops Flux for every release"
@@ -101,8 +102,8 @@ pub(crate) fn check_release(release: &Body, delivery: Delivery, pointer: &str) -
     misplaced.chain(timeout).collect()
 }
 
-/// How long a duration in Go's spelling is; the schema has judged the spelling.
-fn seconds(duration: &str) -> f64 {
+/// How long a duration in Go's spelling is; `None` where it is none, which the schema says.
+fn seconds(duration: &str) -> Option<f64> {
     let mut total = 0.0;
     let mut rest = duration;
     while let Some(end) = rest.find(|c: char| c.is_ascii_alphabetic()) {
@@ -115,10 +116,10 @@ fn seconds(duration: &str) -> f64 {
             "m" => 60.0,
             _ => 3600.0,
         };
-        total += number.parse::<f64>().unwrap_or(f64::INFINITY) * factor;
+        total += number.parse::<f64>().ok()? * factor;
         rest = behind_unit;
     }
-    total
+    rest.is_empty().then_some(total)
 }
 
 #[cfg(test)]
@@ -133,7 +134,7 @@ mod tests {
             let release = Body::from_iter([("timeout".to_owned(), json!(text))]);
             check_release(&release, Delivery::Kustomize, "/release").len()
         };
-        for lawful in ["1s", "90s", "5m", "1h30m", "24h", "1500ms", "0.5h"] {
+        for lawful in ["5", "h", "1s", "90s", "5m", "1h30m", "24h", "1500ms", "0.5h"] {
             assert_eq!(judged(lawful), 0, "{lawful}");
         }
         for wrong in ["0s", "10ms", "99999999999h", "25h", "24h1s"] {

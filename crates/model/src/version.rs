@@ -8,7 +8,8 @@ use crate::violation::Violation;
 /// `latest` is always right: it means that no version is asked for.
 pub fn check_version(version: &str, delivery: Delivery, pointer: &str) -> Option<Violation> {
     let (lawful, rule) = match delivery {
-        _ if version == "latest" => return None,
+        // That it is empty, the schema says.
+        _ if version == "latest" || version.is_empty() => return None,
         Delivery::Helm => (
             is_constraint(version),
             "no version of a chart: write 1.2.3, v1.2.3-1, or a range such as ~1.2 or >=1.2 <2",
@@ -109,7 +110,6 @@ mod tests {
             "not a version!",
             "v1.0.0_build",
             "1.2.3.4",
-            "",
             " ",
             ">=",
             "1,",

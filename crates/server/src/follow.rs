@@ -123,7 +123,7 @@ fn unreadable(revision: u64, why: impl std::fmt::Display) -> Mute {
 fn diverged(ours: Position, theirs: Position) -> Mute {
     let why = format!(
         "its history is not the one seen before (revision {} here, {} there; a restored backup looks like this); \
-         restart this server to accept what the store holds now",
+         put back the store that belongs here; a restart would serve every cluster what this one holds",
         ours.revision, theirs.revision
     );
     Mute { code: "store_diverged", sentence: sentence(&why), at_once: true }

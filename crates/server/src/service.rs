@@ -251,13 +251,24 @@ fn method_not_allowed(method: &http::Method, allow: &str) -> ApiError {
 fn log(parts: &Parts, notes: &Notes, status: StatusCode, started: Instant, error: Option<&str>) {
     let (status, request_id) = (status.as_u16(), notes.request_id.as_str());
     let ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let principal = notes.principal.name();
     if let Some(PollNotes { dns, kind, revision, digest }) = &notes.poll {
-        tracing::info!(dns, r#type = kind, revision, digest, status, ms, request_id, error, "poll");
+        tracing::info!(
+            dns,
+            r#type = kind,
+            revision,
+            digest,
+            status,
+            ms,
+            principal,
+            request_id,
+            error,
+            "poll"
+        );
         return;
     }
     let (method, path, route) = (parts.method.as_str(), parts.uri.path(), notes.route.as_str());
     let path: String = path.chars().take(256).collect();
-    let principal = notes.principal.name();
     // A probe that is told "not yet" is no news: what hinders the server is said once, where it is met.
     let expected = notes.public && status == 503;
     if status >= 500 && !expected {

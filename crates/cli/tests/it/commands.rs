@@ -332,8 +332,7 @@ fn violations_are_shown_with_their_places() {
     let said = server.refused("cluster create Bad_Name --dns a..b --environment nowhere");
     assert!(said.contains("\n  /id: ") && said.contains("\n  /cluster_dns: "), "{said}");
     let said = server.refused("namespace assign teem --cluster demo-cluster-01");
-    let expected =
-        "error: The document is not valid (400 invalid)\n  /namespaces/3/id: `teem` is not in namespaces\n";
+    let expected = "error: The document is not valid (400 invalid)\n  /namespaces/3/id: namespaces/teem does not exist\n";
     assert_eq!(said, expected, "the only one is said once");
 }
 

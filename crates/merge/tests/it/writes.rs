@@ -46,14 +46,14 @@ fn references_must_exist() {
     let cluster = json!({"platform_components": [{"id": "nope"}], "namespaces": [{"id": "m"}], "patches": {"typo": {}}});
     insta::assert_snapshot!(refused(&[operation(Verb::Update, "clusters/c", cluster)]), @"
     invalid: the document is not valid: 3 violations
-    /platform_components/0/id: `nope` is not in platform_components (reference)
-    /patches/typo: `typo` is not in platform_components (reference)
-    /namespaces/0/id: `m` is not in namespaces (reference)
+    /platform_components/0/id: platform_components/nope does not exist (reference)
+    /patches/typo: platform_components/typo does not exist (reference)
+    /namespaces/0/id: namespaces/m does not exist (reference)
     ");
     let component = json!({"depends_on": ["nope"]});
     insta::assert_snapshot!(refused(&[operation(Verb::Patch, "platform_components/grafana", component)]), @"
     invalid: the document is not valid: 2 violations
-    /depends_on/0: `nope` is not in platform_components (reference)
+    /depends_on/0: platform_components/nope does not exist (reference)
     clusters/c/platform_components/1: grafana depends on nope, which this cluster does not have (dependency_missing)
     ");
 }

@@ -259,7 +259,8 @@ fn absent() -> Failure {
 }
 
 fn replaced() -> Failure {
-    let sentence = "another file took the place of the store while it was open: restart to use it";
+    let sentence = "another file took the place of the store while it was open: put the old one back, or restart to serve what \
+                    this one holds to every cluster";
     Failure::new(ErrorKind::Replaced, sentence)
 }
 
@@ -290,7 +291,7 @@ impl FileId {
             Some(found) if FileId::of(&found) == self => Ok(()),
             Some(_) => Err(replaced()),
             None => {
-                let sentence = "the file was removed while it was open: put it back, or restart";
+                let sentence = "the file was removed while it was open: put it back";
                 Err(Failure::new(ErrorKind::Unavailable, sentence))
             }
         }
