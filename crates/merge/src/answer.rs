@@ -24,17 +24,31 @@ impl Fleet {
     /// # Errors
     /// Nothing is appended.
     pub fn answer(&self, dns: &str, flux_path: &str, out: &mut Vec<u8>) -> Result<(), NoAnswer> {
+        match self.asked(dns, flux_path)? {
+            (Some(cluster), kind) => write(&Answer { fleet: self, cluster, kind }, out),
+            (None, _) => out.extend_from_slice(br#"{"inputs":[]}"#),
+        }
+        Ok(())
+    }
+
+    /// The same answer input by input, to be walked or turned into values.
+    ///
+    /// # Errors
+    /// As [`Fleet::answer`].
+    pub fn answer_inputs(&self, dns: &str, flux_path: &str) -> Result<Vec<Input<'_>>, NoAnswer> {
+        let (cluster, kind) = self.asked(dns, flux_path)?;
+        Ok(cluster.into_iter().flat_map(|cluster| self.inputs(cluster, kind)).collect())
+    }
+
+    /// Whom a poll speaks of, `None` for a deleted cluster, and of which type.
+    fn asked(&self, dns: &str, flux_path: &str) -> Result<(Option<&Cluster>, &ResourceType), NoAnswer> {
         let holder = self.holder(dns).ok_or(NoAnswer::UnknownCluster)?;
         let kind = self.types().iter().find(|kind| kind.flux_path() == Some(flux_path));
         let kind = kind.ok_or(NoAnswer::UnknownType)?;
         match holder {
-            Holder::Cluster(id) => match self.cluster(id) {
-                Some(cluster) => write(&Answer { fleet: self, cluster, kind }, out),
-                None => return Err(NoAnswer::UnknownCluster),
-            },
-            Holder::Tombstone(_) => out.extend_from_slice(br#"{"inputs":[]}"#),
+            Holder::Cluster(id) => Ok((Some(self.cluster(id).ok_or(NoAnswer::UnknownCluster)?), kind)),
+            Holder::Tombstone(_) => Ok((None, kind)),
         }
-        Ok(())
     }
 
     /// The same answer as text.

@@ -34,6 +34,17 @@ proptest! {
     }
 
     #[test]
+    fn an_answer_walked_is_the_answer_written(operations in operations()) {
+        let fleet = History::after(&operations).fleet;
+        for ((dns, path), answer) in answers(&fleet) {
+            let walked = fleet.answer_inputs(dns, path).ok();
+            let walked = walked.map(|inputs| serde_json::json!({"inputs": inputs}));
+            let answer = answer.map(|text| serde_json::from_str::<Value>(&text).unwrap());
+            prop_assert_eq!(walked, answer, "{} {}", dns, path);
+        }
+    }
+
+    #[test]
     fn every_answer_satisfies_the_contract(operations in operations()) {
         let fleet = History::after(&operations).fleet;
         for answer in answers(&fleet).into_values().flatten() {
