@@ -113,7 +113,7 @@ impl File {
             return self.wrong(format!("{place}/id"), "repeated", message);
         }
         self.places.insert(key.clone(), place);
-        self.operations.push(Operation { verb: Verb::Create, key, body: Some(body.clone()), force: false });
+        self.operations.push(Operation::new(Verb::Create, key, Some(body.clone())));
     }
 
     /// What `refusal` says of documents, said of the file, with what was wrong with the file before.

@@ -11,7 +11,7 @@ use serde_json::Value;
 ///
 /// A change set whose documents an older reader would answer wrongly carries a higher
 /// [`ChangeSet::min_reader`]; a process below a store's minimum stops following it.
-pub const READER_VERSION: u32 = 1;
+pub const READER_VERSION: u32 = 2;
 
 /// Names one document of the fleet: the plural of its type (`clusters`) and its id.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -50,20 +50,76 @@ pub enum Verb {
     Delete,
 }
 
+/// A part of a document that has an address of its own: one reference of a cluster, or its patches
+/// for one component.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Part {
+    /// The document's field that holds it: `platform_components`, `patches`, …
+    pub field: String,
+    /// Which one: the id of what is referred to.
+    pub id: String,
+}
+
 /// One operation as it was asked, kept in the log beside the documents that came of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Operation {
     /// What was asked.
     pub verb: Verb,
-    /// Of which document.
+    /// Of which document. The id `*` stands for every cluster that `select` chooses.
     #[serde(flatten)]
     pub key: Key,
+    /// Of which part of it; `None`: of the whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<Part>,
+    /// A label selector, where the id is `*`; an empty one chooses every cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub select: Option<String>,
+    /// Whether `select` may choose none.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub allow_empty: bool,
     /// The body as sent; absent for a delete.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body: Option<Value>,
     /// Whether a delete was to remove the references to the document too.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub force: bool,
+}
+
+impl Operation {
+    /// The id that stands for every cluster that a selector chooses.
+    pub const EVERY: &str = "*";
+
+    /// `verb` on the whole document `key`, which is not to be forced.
+    pub fn new(verb: Verb, key: Key, body: Option<Value>) -> Self {
+        Operation { verb, key, part: None, select: None, allow_empty: false, body, force: false }
+    }
+
+    /// The same operation on a part of the document.
+    pub fn on(mut self, field: impl Into<String>, id: impl Into<String>) -> Self {
+        self.part = Some(Part { field: field.into(), id: id.into() });
+        self
+    }
+
+    /// What it is about, as change sets write it: `clusters/*/platform_components/grafana`.
+    pub fn target(&self) -> String {
+        match &self.part {
+            Some(part) => format!("{}/{}/{}", self.key, part.field, part.id),
+            None => self.key.to_string(),
+        }
+    }
+
+    /// Reads what [`target`](Self::target) writes; `None` where `text` is no such thing.
+    pub fn parse_target(text: &str) -> Option<(Key, Option<Part>)> {
+        let steps: Vec<&str> = text.split('/').collect();
+        match steps.as_slice() {
+            [kind, id] => Some((Key::new(*kind, *id), None)),
+            [kind, id, field, part] => {
+                Some((Key::new(*kind, *id), Some(Part { field: (*field).into(), id: (*part).into() })))
+            }
+            _ => None,
+        }
+        .filter(|_| steps.iter().all(|step| !step.is_empty()))
+    }
 }
 
 /// One document as a change set leaves it.

@@ -88,7 +88,7 @@ pub(crate) fn operation(
             body.as_ref().and_then(Value::as_object).and_then(|body| kind.id_of_new(body)).unwrap_or_default()
         }
     };
-    Operation { verb, key: Key::new(kind.plural(), id), body, force }
+    Operation { force, ..Operation::new(verb, Key::new(kind.plural(), id), body) }
 }
 
 /// What is answered to a write that is done.

@@ -182,7 +182,7 @@ fn of_type(
             body["cluster_name"] = id.into();
         }
         let body = (verb != Verb::Delete).then_some(body);
-        Operation { verb, key: Key::new(plural, id), body, force: force && verb == Verb::Delete }
+        Operation { force: force && verb == Verb::Delete, ..Operation::new(verb, Key::new(plural, id), body) }
     })
 }
 
@@ -202,9 +202,7 @@ pub(crate) fn operation() -> impl Strategy<Value = Operation> {
     prop_oneof![
         4 => definition_operation(),
         4 => cluster_operation(),
-        1 => select(CLUSTERS.to_vec()).prop_map(|id| Operation {
-            verb: Verb::Delete, key: Key::new("tombstones", id), body: None, force: false,
-        }),
+        1 => select(CLUSTERS.to_vec()).prop_map(|id| Operation::new(Verb::Delete, Key::new("tombstones", id), None)),
     ]
 }
 
@@ -223,7 +221,7 @@ pub(crate) fn operations() -> impl Strategy<Value = Vec<Operation>> {
             "rolebindings" => json!({"role": "view"}),
             _ => json!({}),
         };
-        Operation { verb: Verb::Create, key: Key::new(plural, id), body: Some(body), force: false }
+        Operation::new(Verb::Create, Key::new(plural, id), Some(body))
     });
     prop::collection::vec(operation(), 0..30).prop_map(move |mut rest| {
         let mut all = base.to_vec();

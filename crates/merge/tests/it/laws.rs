@@ -130,7 +130,7 @@ proptest! {
         let fleet = History::after(&operations).fleet;
         for (key, _, body) in stored(&fleet).into_iter().filter(|(key, ..)| key.kind != "tombstones") {
             let body = serde_json::from_slice(&body).unwrap();
-            let same = Operation { verb: Verb::Update, key: key.clone(), body: Some(body), force: false };
+            let same = Operation::new(Verb::Update, key.clone(), Some(body));
             prop_assert_eq!(fleet.prepare(&[same]), Ok(Vec::new()), "{}", key);
         }
     }

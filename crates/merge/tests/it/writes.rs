@@ -21,7 +21,7 @@ const BASE: &str = r#"{
 fn operation(verb: Verb, path: &str, body: Value) -> Operation {
     let (kind, id) = path.split_once('/').unwrap();
     let body = (verb != Verb::Delete).then_some(body);
-    Operation { verb, key: Key::new(kind, id), body, force: false }
+    Operation::new(verb, Key::new(kind, id), body)
 }
 
 #[track_caller]

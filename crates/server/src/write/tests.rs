@@ -91,12 +91,7 @@ impl Store for Scripted {
 }
 
 fn create(id: &str) -> Operation {
-    Operation {
-        verb: Verb::Create,
-        key: Key::new("namespaces", id),
-        body: Some(json!({"id": id})),
-        force: false,
-    }
+    Operation::new(Verb::Create, Key::new("namespaces", id), Some(json!({"id": id})))
 }
 
 fn ask() -> Ask {

@@ -61,11 +61,10 @@ impl Backend for Sqlite {
 
 /// A change set that writes `documents`, each `(type, id, body)`, no body being a deletion.
 pub(crate) fn change_set(documents: &[(&str, &str, Option<&str>)]) -> ChangeSet {
-    let operation = |(kind, id, body): &(&str, &str, Option<&str>)| Operation {
-        verb: if body.is_some() { Verb::Update } else { Verb::Delete },
-        key: Key::new(*kind, *id),
-        body: body.map(|body| serde_json::json!({ "body": body })),
-        force: false,
+    let operation = |(kind, id, body): &(&str, &str, Option<&str>)| {
+        let verb = if body.is_some() { Verb::Update } else { Verb::Delete };
+        let body = body.map(|body| serde_json::json!({ "body": body }));
+        Operation::new(verb, Key::new(*kind, *id), body)
     };
     let document = |(kind, id, body): &(&str, &str, Option<&str>)| DocumentChange {
         key: Key::new(*kind, *id),

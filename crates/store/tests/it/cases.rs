@@ -482,7 +482,7 @@ pub(crate) async fn operations_are_kept_exactly(backend: impl Backend) {
     let verbs = [Verb::Create, Verb::Update, Verb::Patch, Verb::Delete];
     let operations = verbs.into_iter().zip(bodies).map(|(verb, body)| {
         let force = verb == Verb::Delete;
-        Operation { verb, key: Key::new("clusters", "a:b"), body, force }
+        Operation { force, ..Operation::new(verb, Key::new("clusters", "a:b"), body) }
     });
     let asked = ChangeSet { operations: operations.collect(), ..change_set(&[]) };
     let entries = write(&*store, vec![asked.clone()]).await;
