@@ -11,8 +11,14 @@ use crate::resource_type::{Declaration, ResourceType, Role};
 pub const CLUSTERS: &str = "clusters";
 /// The plural of the platform component type, and the field of a cluster that refers to them.
 pub const PLATFORM_COMPONENTS: &str = "platform_components";
+/// The field of a cluster that holds its patches, by component.
+pub const PATCHES: &str = "patches";
 /// The plural of the type of what deleted clusters leave.
 pub const TOMBSTONES: &str = "tombstones";
+/// The plural of the type of freezes.
+pub const FREEZES: &str = "freezes";
+/// The plural of the type of what sources of files own.
+pub const SOURCES: &str = "sources";
 
 /// Every resource type of this release.
 pub fn built_in() -> &'static [ResourceType] {
@@ -22,7 +28,7 @@ pub fn built_in() -> &'static [ResourceType] {
             definitions.iter().map(|declared| (declared.plural, declared.id.clone())).collect();
         let mut types = vec![cluster(&references), platform_component()];
         types.extend(definitions);
-        types.push(tombstone());
+        types.extend([tombstone(), freeze(), source()]);
         types.into_iter().map(ResourceType::new).collect()
     });
     &TYPES
@@ -37,6 +43,12 @@ fn cluster(references: &[(&'static str, Value)]) -> Declaration {
             "id": label(63),
             "cluster_name": label(63),
             "cluster_dns": dns_name(),
+            "aliases": {
+                "type": "array",
+                "items": dns_name(),
+                "description": "Former DNS names under which it still polls.",
+                "x-min-reader": 2
+            },
             "environment": label(63),
             "labels": {
                 "type": "object",
@@ -267,7 +279,64 @@ fn tombstone() -> Declaration {
             "properties": {
                 "id": label(63),
                 "cluster_dns": dns_name(),
+                "held": {
+                    "type": "boolean",
+                    "description": "Whether the cluster's polls get an error, so that it keeps what it has. Default: false.",
+                    "x-min-reader": 2
+                },
                 "cluster": {"type": "object", "description": "The cluster's last document."}
+            }
+        }),
+    }
+}
+
+fn freeze() -> Declaration {
+    Declaration {
+        role: Role::Freeze,
+        name: "freeze",
+        plural: FREEZES,
+        flux_path: None,
+        description: "A brake: the clusters that it selects keep what they have until it is lifted.",
+        id: label(63),
+        schema: json!({
+            "type": "object",
+            "required": ["id", "selector", "reason"],
+            "additionalProperties": false,
+            "x-min-reader": 2,
+            "properties": {
+                "id": label(63),
+                "selector": {
+                    "type": "string",
+                    "maxLength": 4096,
+                    "x-selector": true,
+                    "description": "A label selector over clusters; an empty one selects every cluster."
+                },
+                "reason": text()
+            }
+        }),
+    }
+}
+
+fn source() -> Declaration {
+    Declaration {
+        role: Role::Source,
+        name: "source",
+        plural: SOURCES,
+        flux_path: None,
+        description: "A set of files that documents are applied from, and the documents that it owns.",
+        id: label(63),
+        schema: json!({
+            "type": "object",
+            "required": ["id", "applies", "documents"],
+            "additionalProperties": false,
+            "x-min-reader": 2,
+            "properties": {
+                "id": label(63),
+                "applies": {"type": "integer", "minimum": 0},
+                "documents": {
+                    "type": "object",
+                    "additionalProperties": {"type": "array", "items": {"type": "string"}}
+                }
             }
         }),
     }

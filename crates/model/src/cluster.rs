@@ -1,6 +1,6 @@
 //! A cluster: its identity, what it refers to, and where it differs from the catalog.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::component::{Delivery, OnRemove, check_release};
 use crate::patch_key::{check_helm_keys, check_substitute_keys};
 use crate::violation::Violation;
-use crate::{Body, PLATFORM_COMPONENTS, Rules, Unreadable, built_in};
+use crate::{Body, DnsName, PLATFORM_COMPONENTS, Rules, Unreadable, built_in};
 
 /// A cluster's values for one component, by patch key.
 pub type Patches = BTreeMap<String, String>;
@@ -49,8 +49,12 @@ pub struct Cluster {
     pub cluster_name: String,
     /// As written; compared through [`crate::DnsName`].
     pub cluster_dns: String,
+    /// Former DNS names under which it still polls, as written.
+    pub aliases: Vec<String>,
     /// One of [`Rules::environments`].
     pub environment: String,
+    /// Kubernetes labels; `environment` and `id` are never among them.
+    pub labels: BTreeMap<String, String>,
     /// In the order in which they are answered.
     pub platform_components: Vec<ComponentReference>,
     /// By the type's plural, in the order in which they are answered.
@@ -64,7 +68,11 @@ struct Identity {
     id: String,
     cluster_name: String,
     cluster_dns: String,
+    #[serde(default)]
+    aliases: Vec<String>,
     environment: String,
+    #[serde(default)]
+    labels: BTreeMap<String, String>,
     #[serde(default)]
     platform_components: Vec<ComponentReference>,
     #[serde(default)]
@@ -79,9 +87,32 @@ impl Cluster {
                 references.insert(definitions.plural().to_owned(), read(list)?);
             }
         }
-        let Identity { id, cluster_name, cluster_dns, environment, platform_components, patches } =
-            read(body.into())?;
-        Ok(Cluster { id, cluster_name, cluster_dns, environment, platform_components, references, patches })
+        let written: Identity = read(body.into())?;
+        Ok(Cluster {
+            id: written.id,
+            cluster_name: written.cluster_name,
+            cluster_dns: written.cluster_dns,
+            aliases: written.aliases,
+            environment: written.environment,
+            labels: written.labels,
+            platform_components: written.platform_components,
+            references,
+            patches: written.patches,
+        })
+    }
+
+    /// What selectors compare: a label, `environment` or `id`.
+    pub fn label(&self, key: &str) -> Option<&str> {
+        match key {
+            "environment" => Some(&self.environment),
+            "id" => Some(&self.id),
+            _ => self.labels.get(key).map(String::as_str),
+        }
+    }
+
+    /// Every DNS name under which it polls, as written.
+    pub fn dns_names(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(self.cluster_dns.as_str()).chain(self.aliases.iter().map(String::as_str))
     }
 
     /// What JSON Schema cannot say of a cluster by itself.
@@ -92,6 +123,13 @@ impl Cluster {
             let message =
                 format!("`{}` is not one of this fleet's environments: {allowed}", self.environment);
             found.push(Violation::new("/environment", "environment", message));
+        }
+        let mut names = BTreeSet::from([DnsName::new(&self.cluster_dns)]);
+        for (at, alias) in self.aliases.iter().enumerate() {
+            if !names.insert(DnsName::new(alias)) {
+                let message = format!("`{alias}` is a DNS name of this cluster already");
+                found.push(Violation::new(format!("/aliases/{at}"), "repeated", message));
+            }
         }
         let components = self.platform_components.iter().map(|reference| reference.id.as_str());
         found.extend(repeated(PLATFORM_COMPONENTS, components));

@@ -8,20 +8,26 @@ mod cluster;
 mod component;
 mod definition;
 mod dns;
+mod freeze;
 mod patch_key;
 mod resource_type;
+mod selector;
+mod source;
 mod text;
 mod tombstone;
 mod version;
 mod violation;
 
-pub use built_in::{CLUSTERS, PLATFORM_COMPONENTS, TOMBSTONES, built_in};
+pub use built_in::{CLUSTERS, FREEZES, PATCHES, PLATFORM_COMPONENTS, SOURCES, TOMBSTONES, built_in};
 pub use cluster::{Cluster, ComponentReference, Patches, Reference};
 pub use component::{Component, Delivery, OnRemove};
 pub use definition::Definition;
 pub use dns::DnsName;
+pub use freeze::Freeze;
 pub use patch_key::{check_helm_keys, check_helm_values, check_substitute_keys};
-pub use resource_type::{Resource, ResourceType};
+pub use resource_type::{Parts, Resource, ResourceType};
+pub use selector::{Selector, SelectorError};
+pub use source::Source;
 pub use text::length_in_go;
 pub use tombstone::Tombstone;
 pub use version::check_version;
@@ -35,11 +41,24 @@ pub type Body = serde_json::Map<String, serde_json::Value>;
 pub struct Rules {
     /// The environments that a cluster may be in. Default: dev, qa, uat, prod.
     pub environments: Vec<String>,
+    /// Those of them in which nothing is removed without a plan, and a deleted cluster is held first.
+    /// Default: prod.
+    pub protected_environments: Vec<String>,
+}
+
+impl Rules {
+    /// Whether clusters of `environment` are protected.
+    pub fn protects(&self, environment: &str) -> bool {
+        self.protected_environments.iter().any(|protected| protected == environment)
+    }
 }
 
 impl Default for Rules {
     fn default() -> Self {
-        Rules { environments: ["dev", "qa", "uat", "prod"].map(String::from).to_vec() }
+        Rules {
+            environments: ["dev", "qa", "uat", "prod"].map(String::from).to_vec(),
+            protected_environments: vec!["prod".into()],
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::change::Key;
 use crate::text::check_text;
 use crate::violation::Violation;
-use crate::{Body, Cluster, Component, Definition, Rules, Tombstone, Unreadable, built_in};
+use crate::{Body, Cluster, Component, Definition, Freeze, Rules, Selector, Source, Tombstone, Unreadable, built_in};
 
 /// What the merge does with a type's documents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,6 +16,8 @@ pub(crate) enum Role {
     Component,
     Definition,
     Tombstone,
+    Freeze,
+    Source,
 }
 
 /// A type as it is declared.
@@ -46,6 +48,19 @@ pub enum Resource {
     Definition(Definition),
     /// Of type `tombstones`.
     Tombstone(Tombstone),
+    /// Of type `freezes`.
+    Freeze(Freeze),
+    /// Of type `sources`.
+    Source(Source),
+}
+
+/// How a field holds parts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Parts {
+    /// A list of objects, each with its `id`.
+    List,
+    /// An object of objects, by id.
+    Map,
 }
 
 impl ResourceType {
@@ -94,6 +109,27 @@ impl ResourceType {
         self.declared.role == Role::Definition
     }
 
+    /// The fields whose entries are parts with an address of their own, each with how it holds them.
+    pub fn part_fields(&self) -> impl Iterator<Item = (&str, Parts)> {
+        let properties = self.declared.schema.get("properties").and_then(Value::as_object);
+        properties.into_iter().flatten().filter_map(|(field, schema)| {
+            if schema.pointer("/items/properties/id").is_some() {
+                return Some((field.as_str(), Parts::List));
+            }
+            let below = schema.pointer("/additionalProperties/type").and_then(Value::as_str);
+            (below == Some("object")).then_some((field.as_str(), Parts::Map))
+        })
+    }
+
+    /// The [`READER_VERSION`](crate::change::READER_VERSION) of the first release that knows what `body` holds.
+    pub fn min_reader(&self, body: &Body) -> u32 {
+        let of = |schema: &Value| schema.get("x-min-reader").and_then(Value::as_u64);
+        let schema = &self.declared.schema;
+        let fields = body.keys().filter_map(|field| of(schema.get("properties")?.get(field)?));
+        let highest = fields.chain(of(schema)).max().unwrap_or(1);
+        u32::try_from(highest).unwrap_or(u32::MAX)
+    }
+
     /// Reads a stored body. What the type does not know is passed over.
     pub fn parse(&self, body: Body) -> Result<Resource, Unreadable> {
         Ok(match self.declared.role {
@@ -101,6 +137,8 @@ impl ResourceType {
             Role::Component => Resource::Component(Component::parse(body)?),
             Role::Definition => Resource::Definition(Definition::parse(body)?),
             Role::Tombstone => Resource::Tombstone(Tombstone::parse(body)?),
+            Role::Freeze => Resource::Freeze(Freeze::parse(body)?),
+            Role::Source => Resource::Source(Source::parse(body)?),
         })
     }
 
@@ -133,6 +171,7 @@ impl ResourceType {
         let mut found: Vec<_> =
             self.validator.iter_errors(&value).flat_map(|error| self.explain(&error)).collect();
         found.extend(self.oversized(body));
+        found.extend(self.selectors(body));
         check_text(&value, "", &mut found);
         match self.parse(body.clone()) {
             Ok(Resource::Cluster(cluster)) => found.extend(cluster.check(rules)),
@@ -153,6 +192,16 @@ impl ResourceType {
         let id = Value::from(key.id.as_str());
         let first = rule.iter_errors(&id).next()?;
         Some(Violation::new("/id", "id", sentence(&first, &self.declared.id)))
+    }
+
+    fn selectors(&self, body: &Body) -> Vec<Violation> {
+        let properties = self.declared.schema.get("properties").and_then(Value::as_object);
+        let fields = properties.into_iter().flatten().filter(|(_, schema)| schema.get("x-selector").is_some());
+        let wrong = fields.filter_map(|(field, _)| {
+            let error = body.get(field)?.as_str()?.parse::<Selector>().err()?;
+            Some(Violation::new(format!("/{field}"), "selector", error.to_string()))
+        });
+        wrong.collect()
     }
 
     fn oversized(&self, body: &Body) -> Option<Violation> {
@@ -315,7 +364,7 @@ mod tests {
         })), @r#"
         /cluster_dns: "-x" is not a DNS name: labels of letters, digits and dashes, separated by dots (format)
         /cluster_name: 7 is not a string; write "7" (type)
-        /enviroment: `enviroment` is not a field here; known are cluster_dns, cluster_name, environment, id, k0s_version, kubernetes_version, labels, namespaces, node_count, patches, platform_components, rolebindings, vm_image (unknown_field)
+        /enviroment: `enviroment` is not a field here; known are aliases, cluster_dns, cluster_name, environment, id, k0s_version, kubernetes_version, labels, namespaces, node_count, patches, platform_components, rolebindings, vm_image (unknown_field)
         /environment: `environment` is required (missing_field)
         /id: "a.b" is not a DNS-1123 label: lower case letters, digits and dashes, starting and ending with a letter or digit (format)
         /labels/environment: the key "environment" is reserved: `environment` and `id` are fields of the cluster (key)
