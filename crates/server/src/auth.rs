@@ -1,5 +1,7 @@
 //! Who asks, and whether they may. Pure: headers and tokens in, a principal or an error out.
 
+use std::sync::{Arc, LazyLock};
+
 use http::{HeaderMap, HeaderValue, header};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
@@ -7,8 +9,10 @@ use subtle::ConstantTimeEq;
 use crate::config::{Config, Token};
 use crate::error::{ApiError, Status};
 
-/// What a route asks of whoever calls it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+const SEND_A_TOKEN: &str = "Send `Authorization: Bearer <token>`.";
+
+/// What a request asks of whoever sends it. The later allow all that the earlier do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Access {
     Public,
     Read,
@@ -16,20 +20,38 @@ pub(crate) enum Access {
 }
 
 /// Who asks. Its name is what the log and the history show.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Principal {
-    Anyone,
-    Reader,
-    Writer,
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Principal {
+    name: Arc<str>,
+    access: Access,
 }
 
 impl Principal {
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Principal::Anyone => "-",
-            Principal::Reader => "reader",
-            Principal::Writer => "writer",
+    pub(crate) fn new(name: &str, access: Access) -> Self {
+        Principal { name: name.into(), access }
+    }
+
+    /// Whoever needs no token.
+    pub(crate) fn anyone() -> Self {
+        static ANYONE: LazyLock<Principal> = LazyLock::new(|| Principal::new("-", Access::Public));
+        ANYONE.clone()
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether what needs `access` is this one's to do. Routes ask for their own access; a handler asks
+    /// again where a parameter takes more than its route.
+    pub(crate) fn permit(&self, access: Access) -> Result<(), ApiError> {
+        if access <= self.access {
+            return Ok(());
         }
+        if self.access == Access::Public {
+            return Err(unauthorized(SEND_A_TOKEN));
+        }
+        let message = "This token may only read: this takes one that may write, which is CRUD_AUTH_TOKEN or one of TOKENS_FILE.";
+        Err(ApiError::new(Status::Forbidden, "forbidden", message))
     }
 }
 
@@ -37,6 +59,8 @@ impl Principal {
 pub(crate) struct Tokens {
     read: [u8; 32],
     write: [u8; 32],
+    reader: Principal,
+    writer: Principal,
 }
 
 impl Tokens {
@@ -45,35 +69,26 @@ impl Tokens {
         Tokens {
             read: digest(&config.read_token),
             write: digest(config.write_token.as_ref().unwrap_or(&config.read_token)),
+            reader: Principal::new("reader", Access::Read),
+            writer: Principal::new("writer", Access::Write),
         }
     }
 
     /// Who sent `headers`; on a public route nobody need say.
     pub(crate) fn principal(&self, headers: &HeaderMap, access: Access) -> Result<Principal, ApiError> {
         if access == Access::Public {
-            return Ok(Principal::Anyone);
+            return Ok(Principal::anyone());
         }
         let sent = digest(bearer(headers)?);
         // Both are compared whichever matches, so that the time tells nothing of which did.
         let (write, read) = (sent.ct_eq(&self.write), sent.ct_eq(&self.read));
         if write.into() {
-            Ok(Principal::Writer)
+            Ok(self.writer.clone())
         } else if read.into() {
-            Ok(Principal::Reader)
+            Ok(self.reader.clone())
         } else {
             Err(unauthorized("The bearer token is not one that this server knows."))
         }
-    }
-}
-
-impl Principal {
-    /// Whether a request that needs `access` is this one's to make.
-    pub(crate) fn permit(self, access: Access) -> Result<(), ApiError> {
-        if access == Access::Write && self != Principal::Writer {
-            let message = "This token may only read: writing needs the token in CRUD_AUTH_TOKEN.";
-            return Err(ApiError::new(Status::Forbidden, "forbidden", message));
-        }
-        Ok(())
     }
 }
 
@@ -83,7 +98,7 @@ fn digest(bytes: &[u8]) -> [u8; 32] {
 
 fn bearer(headers: &HeaderMap) -> Result<&[u8], ApiError> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
-    let value = values.next().ok_or_else(|| unauthorized("Send `Authorization: Bearer <token>`."))?;
+    let value = values.next().ok_or_else(|| unauthorized(SEND_A_TOKEN))?;
     if values.next().is_some() {
         return Err(unauthorized("Send one Authorization header."));
     }
@@ -112,21 +127,23 @@ mod tests {
         Tokens::of(&Config::read(&variables).unwrap())
     }
 
-    fn admit(tokens: &Tokens, authorization: &str, access: Access) -> Result<Principal, &'static str> {
+    fn admit(tokens: &Tokens, authorization: &str, access: Access) -> Result<String, &'static str> {
         let value = HeaderValue::from_str(authorization).unwrap();
         let headers = HeaderMap::from_iter([(header::AUTHORIZATION, value)]);
         let principal = tokens.principal(&headers, access);
-        principal.and_then(|known| known.permit(access).map(|()| known)).map_err(|error| error.code)
+        principal
+            .and_then(|known| known.permit(access).map(|()| known.name().to_owned()))
+            .map_err(|error| error.code)
     }
 
     #[test]
     fn who_may_what() {
         let tokens = tokens(&[("AUTH_TOKEN", "r"), ("CRUD_AUTH_TOKEN", "w"), ("API_MODE", "crud")]);
         let cases = [
-            ("Bearer r", Access::Read, Ok(Principal::Reader)),
-            ("bEaReR   r ", Access::Read, Ok(Principal::Reader)),
-            ("Bearer w", Access::Read, Ok(Principal::Writer)),
-            ("Bearer w", Access::Write, Ok(Principal::Writer)),
+            ("Bearer r", Access::Read, Ok("reader")),
+            ("bEaReR   r ", Access::Read, Ok("reader")),
+            ("Bearer w", Access::Read, Ok("writer")),
+            ("Bearer w", Access::Write, Ok("writer")),
             ("Bearer r", Access::Write, Err("forbidden")),
             ("Bearer rr", Access::Read, Err("unauthorized")),
             ("Bearer ", Access::Read, Err("unauthorized")),
@@ -137,9 +154,13 @@ mod tests {
             ("", Access::Read, Err("unauthorized")),
         ];
         for (authorization, access, expected) in cases {
-            assert_eq!(admit(&tokens, authorization, access), expected, "{authorization:?} {access:?}");
+            assert_eq!(
+                admit(&tokens, authorization, access).as_deref().map_err(|code| *code),
+                expected,
+                "{authorization:?} {access:?}"
+            );
         }
-        assert_eq!(tokens.principal(&HeaderMap::new(), Access::Public).unwrap(), Principal::Anyone);
+        assert_eq!(tokens.principal(&HeaderMap::new(), Access::Public).unwrap(), Principal::anyone());
         let refused = tokens.principal(&HeaderMap::new(), Access::Read).unwrap_err().into_answer("id");
         assert_eq!(refused.headers()[header::WWW_AUTHENTICATE], "Bearer realm=\"flux-resourceset\"");
     }
@@ -147,7 +168,7 @@ mod tests {
     #[test]
     fn one_token_for_both_writes() {
         let tokens = tokens(&[("AUTH_TOKEN", "r"), ("API_MODE", "crud")]);
-        assert_eq!(admit(&tokens, "Bearer r", Access::Write), Ok(Principal::Writer));
+        assert_eq!(admit(&tokens, "Bearer r", Access::Write), Ok("writer".to_owned()));
     }
 
     #[test]

@@ -131,7 +131,7 @@ fn service(config: Config, view: Arc<View>) -> Result<Service, StartError> {
     Ok(Service {
         openapi: openapi_document(&config)?,
         routes,
-        tokens: Tokens::of(&config),
+        tokens: Arc::new(Tokens::of(&config)),
         writer: Arc::new(Writer::new(Arc::clone(&view))),
         view,
         metrics: Metrics::new(),

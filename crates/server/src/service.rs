@@ -37,7 +37,7 @@ const LONGEST_PATH: usize = 2048;
 pub(crate) struct Service {
     pub(crate) config: Config,
     pub(crate) routes: Routes,
-    pub(crate) tokens: Tokens,
+    pub(crate) tokens: Arc<Tokens>,
     pub(crate) view: Arc<View>,
     pub(crate) writer: Arc<Writer>,
     pub(crate) metrics: Metrics,
@@ -68,7 +68,7 @@ impl Service {
         let (parts, body) = request.into_parts();
         let mut notes = Notes {
             request_id: request_id::of(&parts.headers),
-            principal: Principal::Anyone,
+            principal: Principal::anyone(),
             route: "(none)".into(),
             public: false,
             poll: None,
@@ -223,7 +223,7 @@ impl Service {
         let ask = Ask {
             operation: operation.clone(),
             precondition,
-            principal: notes.principal.name(),
+            principal: notes.principal.name().to_owned(),
             request_id: notes.request_id.clone(),
         };
         let written = self.writer.write(ask).await?;

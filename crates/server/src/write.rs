@@ -34,7 +34,7 @@ pub(crate) const MIN_READER: u32 = 1;
 pub(crate) struct Ask {
     pub(crate) operation: Operation,
     pub(crate) precondition: Precondition,
-    pub(crate) principal: &'static str,
+    pub(crate) principal: String,
     pub(crate) request_id: String,
 }
 
@@ -273,7 +273,7 @@ fn check(head: &Head, ask: &Ask) -> Result<Checked, ApiError> {
 fn change_set(ask: &Ask, entry: EntryId, documents: Vec<DocumentChange>) -> ChangeSet {
     ChangeSet {
         entry,
-        principal: ask.principal.to_owned(),
+        principal: ask.principal.clone(),
         reason: None,
         request_id: ask.request_id.clone(),
         operations: vec![ask.operation.clone()],

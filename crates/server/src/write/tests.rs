@@ -98,7 +98,7 @@ fn ask() -> Ask {
     Ask {
         operation: create("x"),
         precondition: Precondition::default(),
-        principal: "write",
+        principal: "write".into(),
         request_id: "test".into(),
     }
 }
