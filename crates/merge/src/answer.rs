@@ -1,13 +1,13 @@
 //! What a cluster's poll is answered.
 
-use flux_resourceset_model::{Cluster, PLATFORM_COMPONENTS, ResourceType, length_in_go};
+use flux_resourceset_model::{Cluster, Freeze, PLATFORM_COMPONENTS, ResourceType, length_in_go};
 use serde::ser::{Serialize, Serializer};
 
 use crate::fleet::{Fleet, Holder};
 use crate::input::{ComponentInput, DefinitionInput, Input};
 
 /// Why a poll gets no answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NoAnswer {
     /// No cluster polls under this DNS name, nor did one that was deleted.
     #[error("no cluster has this DNS name")]
@@ -15,11 +15,23 @@ pub enum NoAnswer {
     /// Flux polls no such type.
     #[error("no resource type has this path")]
     UnknownType,
+    /// The cluster was deleted and is held: it keeps what it has until it is restored or wiped.
+    #[error("the cluster {0} was deleted and is held")]
+    Held(String),
+    /// The cluster keeps what it has until the freeze is lifted.
+    #[error("the cluster is frozen by {freeze}: {reason}")]
+    Frozen {
+        /// The first freeze that holds it.
+        freeze: String,
+        /// Why.
+        reason: String,
+    },
 }
 
 impl Fleet {
     /// Appends the answer to a poll of `flux_path` by the cluster with this DNS name to `out`:
-    /// `{"inputs":[...]}` in the order of the cluster's document. A deleted cluster's is empty.
+    /// `{"inputs":[...]}` in the order of the cluster's document. A wiped cluster's is empty; a held or
+    /// frozen one has none.
     ///
     /// # Errors
     /// Nothing is appended.
@@ -31,7 +43,7 @@ impl Fleet {
         Ok(())
     }
 
-    /// The same answer input by input, to be walked or turned into values.
+    /// The inputs of the same answer, to be walked or turned into values.
     ///
     /// # Errors
     /// As [`Fleet::answer`].
@@ -46,8 +58,17 @@ impl Fleet {
         let kind = self.types().iter().find(|kind| kind.flux_path() == Some(flux_path));
         let kind = kind.ok_or(NoAnswer::UnknownType)?;
         match holder {
-            Holder::Cluster(id) => Ok((Some(self.cluster(id).ok_or(NoAnswer::UnknownCluster)?), kind)),
+            Holder::Tombstone(id) if self.subject(id).is_some() => Err(NoAnswer::Held(id.to_string())),
             Holder::Tombstone(_) => Ok((None, kind)),
+            Holder::Cluster(id) => {
+                let cluster = self.cluster(id).ok_or(NoAnswer::UnknownCluster)?;
+                match self.freezes_of(cluster).next() {
+                    Some(Freeze { id, reason, .. }) => {
+                        Err(NoAnswer::Frozen { freeze: id.clone(), reason: reason.clone() })
+                    }
+                    None => Ok((Some(cluster), kind)),
+                }
+            }
         }
     }
 

@@ -4,14 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use flux_resourceset_model::change::Key;
 use flux_resourceset_model::{
-    CLUSTERS, Cluster, Component, ComponentReference, Delivery, PLATFORM_COMPONENTS, ResourceType, Violation,
-    check_helm_values, check_version, length_in_go,
+    CLUSTERS, Cluster, Component, ComponentReference, Delivery, FREEZES, PLATFORM_COMPONENTS, ResourceType,
+    TOMBSTONES, Violation, check_helm_values, check_version, length_in_go,
 };
 use serde_json::Value;
 
 use crate::answer::AnswerSize;
 use crate::fleet::Fleet;
 use crate::input::ComponentInput;
+use crate::list::Listed;
 use crate::{MAX_ANSWER_BYTES, MAX_INPUTS};
 
 /// What a provider's status may take: etcd's limit of 1.5 MiB for one object, less what else is in it.
@@ -33,33 +34,55 @@ pub(crate) fn check(
             );
         }
     }
-    for id in affected(after, touched) {
-        let Some(cluster) = after.cluster(&id) else { continue };
+    for key in affected(after, touched) {
+        let Some(cluster) = after.subject(&key.id) else { continue };
         let mut wrong = cluster_violations(after, cluster, broken);
         if !wrong.is_empty()
-            && let Some(cluster) = before.cluster(&id)
+            && let Some(cluster) = before.subject(&key.id)
         {
             // What was stored before a rule existed never blocks what has nothing to do with it.
             let known = cluster_violations(before, cluster, broken);
             wrong.retain(|violation| !known.contains(violation));
         }
-        let key = Key::new(CLUSTERS, &id);
-        found.extend(wrong.into_iter().map(|violation| violation.of(key.clone())));
+        let place = if key.kind == TOMBSTONES { "/cluster" } else { "" };
+        found.extend(wrong.into_iter().map(|violation| violation.under(place).of(key.clone())));
+    }
+    for key in touched.iter().filter(|key| is_subject(before, key)) {
+        found.extend(frozen(before, after, key).map(|violation| violation.of(key.clone())));
     }
     found
 }
 
-/// The clusters whose answers the documents `touched` have a part in.
-fn affected(after: &Fleet, touched: &BTreeSet<Key>) -> BTreeSet<String> {
-    let mut ids = BTreeSet::new();
-    for key in touched {
-        if key.kind == CLUSTERS {
-            ids.insert(key.id.clone());
-        }
-        let referrers = after.referrers(key).filter(|referrer| referrer.kind == CLUSTERS);
-        ids.extend(referrers.map(|referrer| referrer.id.clone()));
+/// A frozen cluster's entry in the fleet list stays as it is, and only lifting the freeze ends it.
+fn frozen(before: &Fleet, after: &Fleet, key: &Key) -> Option<Violation> {
+    let was = before.subject(&key.id)?;
+    let freeze = before.freezes_of(was).find(|freeze| after.get(&Key::new(FREEZES, &freeze.id)).is_some())?;
+    let why = format!("the cluster is frozen by {FREEZES}/{}: lift that first", freeze.id);
+    let Some(now) = after.subject(&key.id) else {
+        let message = format!("it would leave the fleet list; {why}");
+        return Some(Violation::new("", "frozen", message));
+    };
+    if Listed::from(was) != Listed::from(now) {
+        let message = format!("its entry in the fleet list would change; {why}");
+        return Some(Violation::new("", "frozen", message));
     }
-    ids
+    if !freeze.holds(now) {
+        let message = format!("it would no longer be selected by `{}`; {why}", freeze.selector);
+        return Some(Violation::new("/labels", "frozen", message));
+    }
+    None
+}
+
+/// The clusters, held ones too, whose answers the documents `touched` have a part in: the documents
+/// that they stand in.
+fn affected(after: &Fleet, touched: &BTreeSet<Key>) -> BTreeSet<Key> {
+    let referrers = touched.iter().flat_map(|key| after.referrers(key));
+    touched.iter().chain(referrers).filter(|key| is_subject(after, key)).cloned().collect()
+}
+
+/// Whether `key` is the document in which `fleet` has a cluster.
+fn is_subject(fleet: &Fleet, key: &Key) -> bool {
+    (key.kind == CLUSTERS || key.kind == TOMBSTONES) && fleet.get(key).is_some()
 }
 
 fn catalog(fleet: &Fleet, component: &Component, broken: &BTreeSet<Key>) -> Vec<Violation> {

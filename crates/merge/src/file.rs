@@ -8,7 +8,7 @@ use flux_resourceset_model::{ResourceType, Rules, TOMBSTONES, Violation, built_i
 use serde_json::Value;
 
 use crate::fleet::Fleet;
-use crate::prepare::Draft;
+use crate::prepare::{Draft, Prepared};
 use crate::refusal::Refusal;
 
 /// What a file asks for and what would come of it.
@@ -18,6 +18,8 @@ pub struct PreparedFile {
     pub operations: Vec<Operation>,
     /// The documents that they would leave behind.
     pub documents: Vec<DocumentChange>,
+    /// The lowest reader version that knows what `documents` hold.
+    pub min_reader: u32,
 }
 
 impl Fleet {
@@ -28,8 +30,8 @@ impl Fleet {
     pub fn prepare_file(&self, file: &Value) -> Result<PreparedFile, Vec<Violation>> {
         let mut read = File::read(file);
         match self.prepare(&read.operations) {
-            Ok(documents) if read.violations.is_empty() => {
-                Ok(PreparedFile { operations: read.operations, documents })
+            Ok(Prepared { documents, min_reader, .. }) if read.violations.is_empty() => {
+                Ok(PreparedFile { operations: read.operations, documents, min_reader })
             }
             Ok(_) => Err(read.violations),
             Err(refusal) => Err(read.refused(&refusal)),
@@ -126,7 +128,8 @@ impl File {
         for violation in refusal.violations() {
             let key = violation.document.as_ref().or(only.as_ref());
             let place = key.and_then(|key| self.places.get(key)).map_or("", String::as_str);
-            self.violations.push(Violation { document: None, ..violation.clone() }.under(place));
+            self.violations
+                .push(Violation { change: None, document: None, ..violation.clone() }.under(place));
         }
         self.violations.sort();
         std::mem::take(&mut self.violations)

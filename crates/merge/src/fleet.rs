@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use flux_resourceset_model::change::{DocumentChange, Key};
 use flux_resourceset_model::{
-    Body, CLUSTERS, Cluster, Component, Definition, DnsName, PLATFORM_COMPONENTS, Resource, ResourceType,
-    Rules, TOMBSTONES, Tombstone, Violation, built_in,
+    Body, CLUSTERS, Cluster, Component, Definition, DnsName, FREEZES, Freeze, PLATFORM_COMPONENTS, Resource,
+    ResourceType, Rules, SOURCES, Source, TOMBSTONES, Tombstone, Violation, built_in,
 };
 use imbl::{OrdMap, OrdSet};
 
@@ -29,6 +29,15 @@ impl Document {
     /// The body as stored: canonical JSON, an object.
     pub fn body(&self) -> &[u8] {
         &self.body
+    }
+
+    /// The cluster that it is or holds.
+    fn cluster(&self) -> Option<&Cluster> {
+        match &self.resource {
+            Resource::Cluster(cluster) => Some(cluster),
+            Resource::Tombstone(tombstone) => tombstone.held.as_deref(),
+            _ => None,
+        }
     }
 
     /// The body as a value.
@@ -197,11 +206,48 @@ impl Fleet {
         }
     }
 
+    /// The clusters that are not deleted, by id.
     pub(crate) fn clusters_by_id(&self) -> impl Iterator<Item = &Cluster> {
-        self.list(CLUSTERS).filter_map(|(_, document)| match &document.resource {
-            Resource::Cluster(cluster) => Some(cluster),
+        self.list(CLUSTERS).filter_map(|(_, document)| document.cluster())
+    }
+
+    /// The cluster `id`, or the one that its tombstone holds: what it gets, or would get once it is back.
+    pub fn subject(&self, id: &str) -> Option<&Cluster> {
+        self.cluster(id).or_else(|| self.tombstone(id)?.held.as_deref())
+    }
+
+    /// The ids of every [`subject`](Self::subject), in order.
+    pub fn subjects(&self) -> impl Iterator<Item = &str> {
+        let held = self.list(TOMBSTONES).filter(|(_, document)| document.cluster().is_some());
+        let mut held = held.map(|(id, _)| id).peekable();
+        let mut clusters = self.list(CLUSTERS).map(|(id, _)| id).peekable();
+        // An id is a cluster's or a tombstone's, never both.
+        std::iter::from_fn(move || match (clusters.peek(), held.peek()) {
+            (Some(cluster), Some(other)) if other < cluster => held.next(),
+            (None, _) => held.next(),
+            _ => clusters.next(),
+        })
+    }
+
+    /// The freezes that hold `cluster`, by id.
+    pub fn freezes_of<'a>(&'a self, cluster: &'a Cluster) -> impl Iterator<Item = &'a Freeze> {
+        self.freezes().filter(|freeze| freeze.holds(cluster))
+    }
+
+    /// Every freeze, by id.
+    pub fn freezes(&self) -> impl Iterator<Item = &Freeze> {
+        self.list(FREEZES).filter_map(|(_, document)| match &document.resource {
+            Resource::Freeze(freeze) => Some(freeze),
             _ => None,
         })
+    }
+
+    /// What the source of this name applied last.
+    pub fn source(&self, id: &str) -> Option<&Source> {
+        match &self.tables.get(SOURCES)?.get(id)?.resource {
+            Resource::Source(source) => Some(source),
+            _ => None,
+        }
     }
 
     pub(crate) fn component(&self, id: &str) -> Option<&Component> {
@@ -236,10 +282,10 @@ impl Fleet {
         let object: Body = serde_json::from_slice(body)
             .map_err(|error| LoadError::new(key, format!("is not a JSON object: {error}")))?;
         let resource = kind.parse(object).map_err(|error| LoadError::new(key, error.0))?;
-        if let Some(dns) = dns_of(&resource)
-            && let Some(other) = self.other_holder(key, dns)
-        {
-            return Err(LoadError::new(key, format!("the DNS name {dns} is held by {other} already")));
+        for dns in dns_of(&resource) {
+            if let Some(other) = self.other_holder(key, dns) {
+                return Err(LoadError::new(key, format!("the DNS name {dns} is held by {other} already")));
+            }
         }
         self.remove(key);
         let id: Arc<str> = key.id.as_str().into();
@@ -254,7 +300,7 @@ impl Fleet {
     pub(crate) fn remove(&mut self, key: &Key) {
         let table = self.tables.get_mut(key.kind.as_str());
         let Some(document) = table.and_then(|table| table.remove(key.id.as_str())) else { return };
-        if let Some(dns) = dns_of(&document.resource) {
+        for dns in dns_of(&document.resource) {
             self.holders.remove(&DnsName::new(dns));
         }
         for target in references_of(&document.resource) {
@@ -269,14 +315,12 @@ impl Fleet {
     }
 
     fn index(&mut self, key: &Key, id: &Arc<str>, resource: &Resource) {
-        match resource {
-            Resource::Cluster(cluster) => {
-                self.holders.insert(DnsName::new(&cluster.cluster_dns), Holder::Cluster(id.clone()));
-            }
-            Resource::Tombstone(tombstone) => {
-                self.holders.insert(DnsName::new(&tombstone.cluster_dns), Holder::Tombstone(id.clone()));
-            }
-            Resource::Component(_) | Resource::Definition(_) => {}
+        let holder = match resource {
+            Resource::Cluster(_) => Holder::Cluster(id.clone()),
+            _ => Holder::Tombstone(id.clone()),
+        };
+        for dns in dns_of(resource) {
+            self.holders.insert(DnsName::new(dns), holder.clone());
         }
         for target in references_of(resource) {
             self.referrers.entry(target).or_default().insert(key.clone());
@@ -311,39 +355,47 @@ impl fmt::Debug for Fleet {
     }
 }
 
-fn dns_of(resource: &Resource) -> Option<&str> {
+/// The DNS names that a document holds, as written.
+pub(crate) fn dns_of(resource: &Resource) -> Vec<&str> {
     match resource {
-        Resource::Cluster(cluster) => Some(&cluster.cluster_dns),
-        Resource::Tombstone(tombstone) => Some(&tombstone.cluster_dns),
-        Resource::Component(_) | Resource::Definition(_) => None,
+        Resource::Cluster(cluster) => cluster.dns_names().collect(),
+        Resource::Tombstone(tombstone) => {
+            let aliases = tombstone.aliases.iter().map(String::as_str);
+            std::iter::once(tombstone.cluster_dns.as_str()).chain(aliases).collect()
+        }
+        _ => Vec::new(),
     }
 }
 
-/// What a document refers to, each once.
+/// What a document refers to, each once. A cluster that is held still refers.
 pub(crate) fn references_of(resource: &Resource) -> Vec<Key> {
     let mut targets: Vec<Key> = match resource {
-        Resource::Cluster(cluster) => {
-            let components = cluster.platform_components.iter().map(|reference| &reference.id);
-            let components =
-                components.chain(cluster.patches.keys()).map(|id| Key::new(PLATFORM_COMPONENTS, id));
-            let definitions = cluster.references.iter().flat_map(|(plural, references)| {
-                references.iter().map(move |reference| Key::new(plural, &reference.id))
-            });
-            components.chain(definitions).collect()
+        Resource::Cluster(cluster) => references_of_cluster(cluster),
+        Resource::Tombstone(tombstone) => {
+            tombstone.held.as_deref().map(references_of_cluster).unwrap_or_default()
         }
         Resource::Component(component) => {
             component.depends_on.iter().map(|id| Key::new(PLATFORM_COMPONENTS, id)).collect()
         }
-        Resource::Definition(_) | Resource::Tombstone(_) => Vec::new(),
+        Resource::Definition(_) | Resource::Freeze(_) | Resource::Source(_) => Vec::new(),
     };
     targets.sort();
     targets.dedup();
     targets
 }
 
-/// The violation of a write that `error` speaks of.
-pub(crate) fn dns_taken(dns: &str, by: &Key) -> Violation {
+fn references_of_cluster(cluster: &Cluster) -> Vec<Key> {
+    let components = cluster.platform_components.iter().map(|reference| &reference.id);
+    let components = components.chain(cluster.patches.keys()).map(|id| Key::new(PLATFORM_COMPONENTS, id));
+    let definitions = cluster.references.iter().flat_map(|(plural, references)| {
+        references.iter().map(move |reference| Key::new(plural, &reference.id))
+    });
+    components.chain(definitions).collect()
+}
+
+/// The violation of a write that would take `dns` from who has it.
+pub(crate) fn dns_taken(pointer: &str, dns: &str, by: &Key) -> Violation {
     let message =
         format!("`{dns}` belongs to {by}; a DNS name never passes from one cluster to another unnoticed");
-    Violation::new("/cluster_dns", "dns_taken", message)
+    Violation::new(pointer, "dns_taken", message)
 }

@@ -31,6 +31,7 @@ pub use file::PreparedFile;
 pub use fleet::{Document, Fleet, LoadError};
 pub use input::{ClusterBlock, ComponentInput, DefinitionInput, Input, Source};
 pub use list::{FleetFilter, NoList, Shard};
+pub use prepare::Prepared;
 pub use refusal::Refusal;
 pub use release::merge_release;
 

@@ -82,8 +82,9 @@ pub enum NoList {
     },
 }
 
-#[derive(Serialize)]
-struct Listed<'a> {
+/// A cluster's entry in the list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub(crate) struct Listed<'a> {
     id: &'a str,
     cluster_name: &'a str,
     cluster_dns: &'a str,
@@ -102,7 +103,8 @@ struct List<'a>(&'a Fleet, &'a FleetFilter);
 impl<'a> List<'a> {
     fn clusters(&self) -> impl Iterator<Item = &'a Cluster> {
         let filter = self.1;
-        self.0.clusters_by_id().filter(move |cluster| {
+        // What is held was not taken off the list yet.
+        self.0.subjects().filter_map(|id| self.0.subject(id)).filter(move |cluster| {
             filter.environment.as_ref().is_none_or(|wanted| *wanted == cluster.environment)
                 && filter.shard.is_none_or(|shard| shard.holds(&cluster.id))
         })

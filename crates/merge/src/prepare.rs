@@ -1,10 +1,11 @@
 //! What operations would leave behind: applied in order to a draft of the fleet, checked once at the end.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use flux_resourceset_model::change::{DocumentChange, Key, Operation, Verb};
+use flux_resourceset_model::change::{DocumentChange, Key, Operation, Part, Verb};
 use flux_resourceset_model::{
-    Body, CLUSTERS, DnsName, PLATFORM_COMPONENTS, ResourceType, TOMBSTONES, Tombstone, Violation,
+    Body, CLUSTERS, DnsName, PATCHES, PLATFORM_COMPONENTS, Parts, ResourceType, Selector, TOMBSTONES,
+    Tombstone, Violation,
 };
 use serde_json::Value;
 
@@ -13,23 +14,32 @@ use crate::fleet::{Fleet, LoadError, dns_taken};
 use crate::refusal::Refusal;
 
 /// Violations of a valid document that does not fit the others.
-const CONFLICTS: [&str; 3] = ["dns_taken", "immutable", "tombstone"];
+const CONFLICTS: [&str; 5] = ["dns_taken", "tombstone", "frozen", "exists", "referenced"];
+
+/// What operations would leave behind.
+#[derive(Debug, Clone)]
+pub struct Prepared {
+    /// The documents that would change, each once and only where it differs from what is stored.
+    pub documents: Vec<DocumentChange>,
+    /// The fleet with them. Its revision is a guess: the one after that of the fleet before.
+    pub after: Fleet,
+    /// The lowest reader version that knows what `documents` hold.
+    pub min_reader: u32,
+}
 
 impl Fleet {
-    /// The documents that `operations` would leave behind, each once and only where it differs from what
-    /// is stored; none where nothing would change. Applied in order, checked once at the end. Pure.
+    /// What `operations` would leave behind; no documents where nothing would change. Applied in order,
+    /// checked once at the end. Pure.
     ///
     /// # Errors
-    /// A [`Refusal`] with everything that is wrong. A violation names its document, unless there is one
-    /// operation and it is that operation's own.
-    pub fn prepare(&self, operations: &[Operation]) -> Result<Vec<DocumentChange>, Refusal> {
-        let mut draft = Draft::of(self);
-        for operation in operations {
-            draft.perform(operation)?;
-        }
+    /// A [`Refusal`] with everything that is wrong. Of one operation a violation does not name the
+    /// document where that is the operation's own; of several each says the operation it comes from.
+    pub fn prepare(&self, operations: &[Operation]) -> Result<Prepared, Refusal> {
+        let mut draft = Draft::of(self, operations.len() > 1);
+        draft.perform_all(operations)?;
         draft.wrong.extend(check(self, &draft.after, &draft.touched, &draft.broken));
         draft.refuse(operations)?;
-        Ok(draft.changes())
+        Ok(draft.prepared())
     }
 }
 
@@ -41,64 +51,168 @@ pub(crate) struct Draft<'a> {
     /// Documents that are wrong by themselves, so that the draft lacks them.
     broken: BTreeSet<Key>,
     wrong: Vec<Violation>,
+    /// Which operation asked for a document last.
+    authors: BTreeMap<Key, usize>,
+    /// Whether several operations were asked, so that each refusal is one of many.
+    several: bool,
 }
 
 impl<'a> Draft<'a> {
-    fn of(before: &'a Fleet) -> Self {
+    fn of(before: &'a Fleet, several: bool) -> Self {
         Draft {
             before,
             after: before.clone(),
             touched: BTreeSet::new(),
             broken: BTreeSet::new(),
             wrong: Vec::new(),
+            authors: BTreeMap::new(),
+            several,
         }
     }
 
     /// The fleet that `operations` leave when only each document alone is judged.
     pub(crate) fn unchecked(before: &'a Fleet, operations: &[Operation]) -> Result<Fleet, Refusal> {
-        let mut draft = Draft::of(before);
-        for operation in operations {
-            draft.perform(operation)?;
-        }
+        let mut draft = Draft::of(before, operations.len() > 1);
+        draft.perform_all(operations)?;
         draft.refuse(operations)?;
         Ok(draft.after)
     }
 
-    fn perform(&mut self, operation: &Operation) -> Result<(), Refusal> {
-        let key = &operation.key;
+    fn perform_all(&mut self, operations: &[Operation]) -> Result<(), Refusal> {
+        for (at, operation) in operations.iter().enumerate() {
+            let known = self.wrong.len();
+            let keys = self.keys(operation);
+            let many = keys.len() != 1 || operation.key.id == Operation::EVERY;
+            for key in keys {
+                self.authors.insert(key.clone(), at);
+                match self.perform(operation, &key) {
+                    Err(refusal) if self.several || many => {
+                        let violation = Violation::new("", refusal.code(), refusal.to_string());
+                        self.broken.insert(key.clone());
+                        self.wrong.push(violation.of(key));
+                    }
+                    outcome => outcome?,
+                }
+            }
+            if self.several {
+                self.wrong.iter_mut().skip(known).for_each(|violation| violation.change = Some(at));
+            }
+        }
+        Ok(())
+    }
+
+    /// The documents that `operation` is about.
+    fn keys(&mut self, operation: &Operation) -> Vec<Key> {
+        match self.selected(operation) {
+            Ok(keys) => keys,
+            Err(violation) => {
+                self.wrong.push(violation);
+                Vec::new()
+            }
+        }
+    }
+
+    fn selected(&self, operation: &Operation) -> Result<Vec<Key>, Violation> {
+        let select = "/select";
+        let Some(text) = &operation.select else {
+            if operation.key.id != Operation::EVERY {
+                return Ok(vec![operation.key.clone()]);
+            }
+            let message = "`*` needs a selector; an empty one selects every cluster";
+            return Err(Violation::new(select, "missing_field", message));
+        };
+        if operation.key.id != Operation::EVERY || operation.key.kind != CLUSTERS {
+            let message = format!("a selector goes with {CLUSTERS}/*, not with {}", operation.target());
+            return Err(Violation::new(select, "selector", message));
+        }
+        if operation.verb == Verb::Create {
+            let message = "a create names its document; update appends what a selected cluster lacks";
+            return Err(Violation::new(select, "selector", message));
+        }
+        let selector = text.parse::<Selector>();
+        let selector = selector.map_err(|error| Violation::new(select, "selector", error.to_string()))?;
+        let clusters =
+            self.after.clusters_by_id().filter(|cluster| selector.matches(|key| cluster.label(key)));
+        let mut keys: Vec<Key> = clusters.map(|cluster| Key::new(CLUSTERS, &cluster.id)).collect();
+        let selected = keys.len();
+        // An update appends the part where it is missing; the others are about those that have it.
+        if let Some(part) = operation.part.as_ref().filter(|_| operation.verb != Verb::Update) {
+            let stored = |key: &Key| self.after.get(key).map(|document| document.to_body());
+            let kind = ResourceType::of(CLUSTERS);
+            keys.retain(|key| {
+                kind.zip(stored(key)).is_some_and(|(kind, body)| part_of(kind, &body, part).is_some())
+            });
+        }
+        if keys.is_empty() && !operation.allow_empty {
+            let message = match (&operation.part, selected) {
+                (Some(part), 1..) => {
+                    format!(
+                        "`{text}` selects {selected} clusters, none of which has {}/{}",
+                        part.field, part.id
+                    )
+                }
+                _ => format!("`{text}` selects no cluster; allow_empty lets that be"),
+            };
+            return Err(Violation::new(select, "no_match", message));
+        }
+        Ok(keys)
+    }
+
+    fn perform(&mut self, operation: &Operation, key: &Key) -> Result<(), Refusal> {
         let kind = ResourceType::of(&key.kind).ok_or_else(|| Refusal::NotFound(key.clone()))?;
         let stored = self.after.get(key).map(|document| document.to_body());
+        if let Some(part) = &operation.part {
+            return match stored {
+                Some(body) => self.perform_on_part(kind, key, body, operation, part),
+                None if self.broken.contains(key) => Ok(()),
+                None => Err(Refusal::NotFound(key.clone())),
+            };
+        }
         match (operation.verb, stored) {
             (Verb::Create, Some(_)) => Err(Refusal::Exists(key.clone())),
             (Verb::Create, None) => self.create(kind, operation),
             (_, None) if self.broken.contains(key) => Ok(()),
             (_, None) => Err(Refusal::NotFound(key.clone())),
-            (Verb::Update, Some(body)) => self.rewrite(kind, operation, body, replace_fields),
-            (Verb::Patch, Some(body)) => self.rewrite(kind, operation, body, merge_patch),
             (Verb::Delete, Some(body)) => self.delete(key, body, operation.force),
+            (verb, Some(body)) => {
+                let Some(asked) = self.object(operation, key) else { return Ok(()) };
+                let after = rewritten(verb, body.clone(), asked, |body| kind.normalize(body));
+                self.rewrite(kind, key, after, &body);
+                Ok(())
+            }
         }
     }
 
     fn create(&mut self, kind: &ResourceType, operation: &Operation) -> Result<(), Refusal> {
         let key = &operation.key;
-        let Some(mut body) = self.object(operation) else { return Ok(()) };
+        let Some(mut body) = self.object(operation, key) else { return Ok(()) };
         kind.normalize(&mut body);
         // Whoever names no id anywhere is told so by the schema.
         if !key.id.is_empty() {
             body.entry("id").or_insert_with(|| key.id.as_str().into());
         }
-        if key.kind == CLUSTERS {
-            self.bury_no_more(key, &body);
+        if key.kind == TOMBSTONES && self.after.cluster(&key.id).is_some() {
+            let message = format!("{CLUSTERS}/{} exists: what is not deleted has no tombstone", key.id);
+            self.wrong.push(Violation::new("/id", "tombstone", message).of(key.clone()));
         }
-        self.write(kind, key, &body, None);
+        // What a newer release wrote into a cluster comes back with it.
+        let buried = self.after.tombstone(&key.id).filter(|_| key.kind == CLUSTERS);
+        let buried = buried.map(|tombstone| tombstone.cluster.clone());
+        if buried.is_some() {
+            self.bury_no_more(key, &mut body);
+        }
+        self.write(kind, key, &body, buried.as_ref());
         Ok(())
     }
 
-    /// A cluster may come back over its own tombstone, under the name it had.
-    fn bury_no_more(&mut self, key: &Key, body: &Body) {
+    /// A cluster may come back over its own tombstone, under the name it had; former names come with it.
+    fn bury_no_more(&mut self, key: &Key, body: &mut Body) {
         let Some(tombstone) = self.after.tombstone(&key.id) else { return };
         let dns = body.get("cluster_dns").and_then(Value::as_str).unwrap_or_default();
         if DnsName::new(dns) == DnsName::new(&tombstone.cluster_dns) {
+            for alias in tombstone.aliases.clone() {
+                keep_alias(body, &alias);
+            }
             let tombstone = Key::new(TOMBSTONES, &key.id);
             self.after.remove(&tombstone);
             self.touched.insert(tombstone);
@@ -111,22 +225,60 @@ impl<'a> Draft<'a> {
         }
     }
 
-    fn rewrite(
+    fn rewrite(&mut self, kind: &ResourceType, key: &Key, mut body: Body, stored: &Body) {
+        let dns = |body: &Body| body.get("cluster_dns").and_then(Value::as_str).map(String::from);
+        if key.kind == CLUSTERS
+            && let (Some(before), Some(now)) = (dns(stored), dns(&body))
+            && DnsName::new(&before) != DnsName::new(&now)
+        {
+            // The cluster goes on polling under its old name until its provider is changed.
+            forget_alias(&mut body, &now);
+            keep_alias(&mut body, &before);
+        }
+        self.write(kind, key, &body, Some(stored));
+    }
+
+    fn perform_on_part(
         &mut self,
         kind: &ResourceType,
-        operation: &Operation,
+        key: &Key,
         stored: Body,
-        how: fn(&ResourceType, Body, Body) -> Body,
+        operation: &Operation,
+        part: &Part,
     ) -> Result<(), Refusal> {
-        let key = &operation.key;
-        let Some(asked) = self.object(operation) else { return Ok(()) };
-        let body = how(kind, stored.clone(), asked);
-        let dns = |body: &Body| body.get("cluster_dns").and_then(Value::as_str).map(DnsName::new);
-        if key.kind == CLUSTERS && dns(&body).is_some() && dns(&body) != dns(&stored) {
-            let message = "a cluster's DNS name cannot be changed: the cluster would go on polling under the old one; create a cluster with the new name";
-            self.wrong.push(Violation::new("/cluster_dns", "immutable", message).of(key.clone()));
-        }
-        self.write(kind, key, &body, Some(&stored));
+        let target = Key::new(format!("{key}/{}", part.field), &part.id);
+        let Some((_, parts)) = kind.part_fields().find(|(field, _)| *field == part.field) else {
+            return Err(Refusal::NotFound(target));
+        };
+        let present = part_of(kind, &stored, part);
+        let after = match (operation.verb, present) {
+            (Verb::Create, Some(_)) => return Err(Refusal::Exists(target)),
+            (Verb::Patch | Verb::Delete, None) => return Err(Refusal::NotFound(target)),
+            (Verb::Delete, Some(_)) => None,
+            (verb, present) => {
+                let Some(asked) = self.object(operation, key) else { return Ok(()) };
+                let mut present = present.cloned().unwrap_or_default();
+                let named = |body: &Body| body.get("id").or_else(|| body.get("_id")).cloned();
+                if parts == Parts::List {
+                    if named(&asked).is_some_and(|id| !id.is_null() && id != part.id) {
+                        let message = format!("the id of {target} cannot be changed");
+                        self.wrong.push(Violation::new("/id", "id", message).of(key.clone()));
+                        return Ok(());
+                    }
+                    present.insert("id".into(), part.id.as_str().into());
+                }
+                let verb = if verb == Verb::Create { Verb::Update } else { verb };
+                let mut part_after =
+                    rewritten(verb, present, asked, |body| normalize_part(kind, part, parts, body));
+                if parts == Parts::List {
+                    part_after.insert("id".into(), part.id.as_str().into());
+                }
+                Some(part_after)
+            }
+        };
+        let mut body = stored.clone();
+        put_part(&mut body, part, parts, after);
+        self.rewrite(kind, key, body, &stored);
         Ok(())
     }
 
@@ -138,10 +290,12 @@ impl<'a> Draft<'a> {
         for referrer in referrers {
             self.release(&referrer, key);
         }
+        let held = self.after.cluster(&key.id).filter(|_| key.kind == CLUSTERS);
+        let held = held.is_some_and(|cluster| self.before.rules().protects(&cluster.environment));
         self.after.remove(key);
         self.touched.insert(key.clone());
         if key.kind == CLUSTERS {
-            self.put_own(&Key::new(TOMBSTONES, &key.id), &Tombstone::body_of(body));
+            self.put_own(&Key::new(TOMBSTONES, &key.id), &Tombstone::body_of(body, held));
         }
         Ok(())
     }
@@ -149,18 +303,18 @@ impl<'a> Draft<'a> {
     /// Takes every reference to `target` out of the document `referrer`.
     fn release(&mut self, referrer: &Key, target: &Key) {
         let Some(mut body) = self.after.get(referrer).map(|document| document.to_body()) else { return };
-        if referrer.kind == CLUSTERS {
-            if let Some(Value::Array(references)) = body.get_mut(&target.kind) {
-                references
-                    .retain(|reference| reference.get("id").and_then(Value::as_str) != Some(&target.id));
+        match referrer.kind.as_str() {
+            CLUSTERS => take_out(&mut body, target),
+            TOMBSTONES => {
+                if let Some(Value::Object(cluster)) = body.get_mut("cluster") {
+                    take_out(cluster, target);
+                }
             }
-            if target.kind == PLATFORM_COMPONENTS
-                && let Some(Value::Object(patches)) = body.get_mut("patches")
-            {
-                patches.remove(&target.id);
+            _ => {
+                if let Some(Value::Array(needed)) = body.get_mut("depends_on") {
+                    needed.retain(|id| id.as_str() != Some(&target.id));
+                }
             }
-        } else if let Some(Value::Array(needed)) = body.get_mut("depends_on") {
-            needed.retain(|id| id.as_str() != Some(&target.id));
         }
         self.put_own(referrer, &body);
     }
@@ -168,17 +322,19 @@ impl<'a> Draft<'a> {
     /// Takes `body` as the document `key`, if it is right by itself.
     fn write(&mut self, kind: &ResourceType, key: &Key, body: &Body, stored: Option<&Body>) {
         let mut wrong = kind.validate(body, self.before.rules());
-        if let Some(stored) = stored {
+        if let Some(stored) = stored.filter(|_| !wrong.is_empty()) {
             forget_known(&mut wrong, &kind.validate(stored, self.before.rules()));
         }
         if body.get("id").and_then(Value::as_str).is_some_and(|id| id != key.id) {
             wrong.push(Violation::new("/id", "id", format!("the id of {key} cannot be changed")));
         }
-        let dns = body.get("cluster_dns").and_then(Value::as_str);
-        if let Some(dns) = dns
-            && let Some(other) = self.after.other_holder(key, dns)
-        {
-            wrong.push(dns_taken(dns, &other));
+        let dns = body.get("cluster_dns").and_then(Value::as_str).map(|dns| ("/cluster_dns".to_owned(), dns));
+        let aliases = body.get("aliases").and_then(Value::as_array).into_iter().flatten().enumerate();
+        let aliases = aliases.filter_map(|(at, alias)| Some((format!("/aliases/{at}"), alias.as_str()?)));
+        for (pointer, dns) in dns.into_iter().chain(aliases) {
+            if let Some(other) = self.after.other_holder(key, dns) {
+                wrong.push(dns_taken(&pointer, dns, &other));
+            }
         }
         // A wrong document is drafted too where it can be read, so that all that is wrong is said at once.
         if let Err(unreadable) = self.put(key, body) {
@@ -203,12 +359,13 @@ impl<'a> Draft<'a> {
         }
     }
 
-    fn object(&mut self, operation: &Operation) -> Option<Body> {
+    fn object(&mut self, operation: &Operation, key: &Key) -> Option<Body> {
         if let Some(Value::Object(body)) = &operation.body {
             return Some(body.clone());
         }
-        self.broken.insert(operation.key.clone());
-        self.wrong.push(Violation::new("", "type", "a document is a JSON object").of(operation.key.clone()));
+        self.broken.insert(key.clone());
+        let what = if operation.part.is_some() { "a part of a document" } else { "a document" };
+        self.wrong.push(Violation::new("", "type", format!("{what} is a JSON object")).of(key.clone()));
         None
     }
 
@@ -217,11 +374,14 @@ impl<'a> Draft<'a> {
             return Ok(());
         }
         let mut wrong = std::mem::take(&mut self.wrong);
+        if self.several {
+            for violation in &mut wrong {
+                let author = violation.document.as_ref().and_then(|key| self.authors.get(key));
+                violation.change = violation.change.or(author.copied());
+            }
+        }
         let elsewhere = |violation: &Violation| {
-            violation
-                .document
-                .as_ref()
-                .is_none_or(|key| operations.iter().all(|operation| operation.key != *key))
+            violation.document.as_ref().is_some_and(|key| !self.authors.contains_key(key))
         };
         let conflict =
             wrong.iter().all(|violation| elsewhere(violation) || CONFLICTS.contains(&violation.code));
@@ -233,47 +393,137 @@ impl<'a> Draft<'a> {
         Err(if conflict { Refusal::Conflict(wrong) } else { Refusal::Invalid(wrong) })
     }
 
-    fn changes(self) -> Vec<DocumentChange> {
+    fn prepared(self) -> Prepared {
         let bytes = |fleet: &Fleet, key: &Key| fleet.get(key).map(|document| document.body().to_vec());
         let changed = self.touched.iter().filter(|key| bytes(self.before, key) != bytes(&self.after, key));
-        changed.map(|key| DocumentChange { key: key.clone(), body: bytes(&self.after, key) }).collect()
+        let documents: Vec<_> =
+            changed.map(|key| DocumentChange { key: key.clone(), body: bytes(&self.after, key) }).collect();
+        let readers = documents.iter().filter_map(|change| {
+            let body = self.after.get(&change.key)?.to_body();
+            Some(ResourceType::of(&change.key.kind)?.min_reader(&body))
+        });
+        let min_reader = readers.max().unwrap_or(1);
+        Prepared { documents, after: self.after, min_reader }
     }
 }
 
-/// PUT: each top-level field that is asked for replaces the stored one; null removes it.
-fn replace_fields(kind: &ResourceType, mut stored: Body, mut asked: Body) -> Body {
-    stored.retain(|field, _| !asked.get(field).is_some_and(Value::is_null));
-    kind.normalize(&mut asked);
-    stored.extend(asked);
-    stored
+/// The part of `body` that `part` names.
+pub(crate) fn part_of<'a>(kind: &ResourceType, body: &'a Body, part: &Part) -> Option<&'a Body> {
+    let (_, parts) = kind.part_fields().find(|(field, _)| *field == part.field)?;
+    let field = body.get(&part.field)?;
+    match parts {
+        Parts::List => field.as_array()?.iter().find(|one| is_named(one, &part.id))?.as_object(),
+        Parts::Map => field.get(&part.id)?.as_object(),
+    }
 }
 
-/// PATCH: JSON Merge Patch (RFC 7396), null removes at every depth.
-fn merge_patch(kind: &ResourceType, mut stored: Body, asked: Body) -> Body {
-    fn merge(into: &mut Body, patch: Body) {
-        for (field, value) in patch {
-            match value {
-                Value::Null => drop(into.remove(&field)),
-                Value::Object(patch) => {
-                    let below = into.entry(field).or_insert_with(|| Body::new().into());
-                    if !below.is_object() {
-                        *below = Body::new().into();
-                    }
-                    if let Value::Object(below) = below {
-                        merge(below, patch);
-                    }
-                }
-                value => drop(into.insert(field, value)),
+fn is_named(value: &Value, id: &str) -> bool {
+    value.get("id").and_then(Value::as_str) == Some(id)
+}
+
+/// Puts `now` in the place of `part`, at the end where there was none, or takes it away.
+fn put_part(body: &mut Body, part: &Part, parts: Parts, now: Option<Body>) {
+    let empty: Value = if parts == Parts::List { Value::Array(Vec::new()) } else { Body::new().into() };
+    match body.entry(&part.field).or_insert(empty) {
+        Value::Array(list) => {
+            let at = list.iter().position(|one| is_named(one, &part.id));
+            match (at, now) {
+                (Some(at), Some(now)) => list[at] = now.into(),
+                (Some(at), None) => drop(list.remove(at)),
+                (None, Some(now)) => list.push(now.into()),
+                (None, None) => {}
             }
         }
+        Value::Object(map) => match now {
+            Some(now) => drop(map.insert(part.id.clone(), now.into())),
+            None => drop(map.remove(&part.id)),
+        },
+        _ => {}
     }
-    let named: Vec<String> = asked.keys().cloned().collect();
-    merge(&mut stored, asked);
-    // Only what was asked for: a field that a newer release wrote stays as it is.
-    let mut changed: Body = named.into_iter().filter_map(|field| stored.remove_entry(&field)).collect();
-    kind.normalize(&mut changed);
-    stored.extend(changed);
+}
+
+/// Brings what somebody sent for a part into the form that is stored.
+fn normalize_part(kind: &ResourceType, part: &Part, parts: Parts, body: &mut Body) {
+    let mut whole = Body::new();
+    put_part(&mut whole, part, parts, Some(std::mem::take(body)));
+    // Only what a document's schema says of this field is done here: the field itself stays.
+    kind.normalize(&mut whole);
+    let now = match whole.remove(&part.field) {
+        Some(Value::Array(mut list)) => list.pop(),
+        Some(Value::Object(mut map)) => map.remove(&part.id),
+        _ => None,
+    };
+    if let Some(Value::Object(now)) = now {
+        *body = now;
+    }
+}
+
+fn take_out(cluster: &mut Body, target: &Key) {
+    if let Some(Value::Array(references)) = cluster.get_mut(&target.kind) {
+        references.retain(|reference| !is_named(reference, &target.id));
+    }
+    if target.kind == PLATFORM_COMPONENTS
+        && let Some(Value::Object(patches)) = cluster.get_mut(PATCHES)
+    {
+        patches.remove(&target.id);
+    }
+}
+
+/// Makes `dns` a former name of the cluster `body`, unless it is one of its names already.
+fn keep_alias(body: &mut Body, dns: &str) {
+    let same = |name: &Value| name.as_str().map(DnsName::new) == Some(DnsName::new(dns));
+    if body.get("cluster_dns").is_some_and(same) {
+        return;
+    }
+    if let Value::Array(aliases) = body.entry("aliases").or_insert_with(|| Value::Array(Vec::new()))
+        && !aliases.iter().any(same)
+    {
+        aliases.push(dns.into());
+    }
+}
+
+fn forget_alias(body: &mut Body, dns: &str) {
+    let Some(Value::Array(aliases)) = body.get_mut("aliases") else { return };
+    aliases.retain(|name| name.as_str().map(DnsName::new) != Some(DnsName::new(dns)));
+    if aliases.is_empty() {
+        body.remove("aliases");
+    }
+}
+
+/// What PUT or PATCH makes of `stored`.
+fn rewritten(verb: Verb, mut stored: Body, mut asked: Body, normalize: impl Fn(&mut Body)) -> Body {
+    if verb == Verb::Patch {
+        let named: Vec<String> = asked.keys().cloned().collect();
+        merge_patch(&mut stored, asked);
+        // Only what was asked for: a field that a newer release wrote stays as it is.
+        let mut changed: Body = named.into_iter().filter_map(|field| stored.remove_entry(&field)).collect();
+        normalize(&mut changed);
+        stored.extend(changed);
+    } else {
+        stored.retain(|field, _| !asked.get(field).is_some_and(Value::is_null));
+        normalize(&mut asked);
+        stored.extend(asked);
+    }
     stored
+}
+
+/// JSON Merge Patch (RFC 7396): null removes at every depth.
+fn merge_patch(into: &mut Body, patch: Body) {
+    for (field, value) in patch {
+        match value {
+            Value::Null => drop(into.remove(&field)),
+            Value::Object(patch) => {
+                let below = into.entry(field).or_insert_with(|| Body::new().into());
+                if !below.is_object() {
+                    *below = Body::new().into();
+                }
+                if let Value::Object(below) = below {
+                    merge_patch(below, patch);
+                }
+            }
+            value => drop(into.insert(field, value)),
+        }
+    }
 }
 
 /// Drops from `wrong` what was wrong with the stored document already: fields that a newer release

@@ -20,7 +20,7 @@ impl History {
     }
 
     pub(crate) fn write(&mut self, operations: &[Operation]) -> Result<Vec<DocumentChange>, Refusal> {
-        let changes = self.fleet.prepare(operations)?;
+        let changes = self.fleet.prepare(operations)?.documents;
         self.fleet =
             self.fleet.apply(self.fleet.revision() + 1, &changes).expect("what is prepared can be followed");
         Ok(changes)

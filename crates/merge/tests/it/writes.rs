@@ -33,7 +33,7 @@ fn refused(operations: &[Operation]) -> String {
 
 #[track_caller]
 fn written(operations: &[Operation]) -> String {
-    let changes = Fleet::from_json(BASE).unwrap().prepare(operations).unwrap();
+    let changes = Fleet::from_json(BASE).unwrap().prepare(operations).unwrap().documents;
     let lines = changes.iter().map(|DocumentChange { key, body }| {
         let body = body.as_ref().map_or("gone".into(), |body| String::from_utf8_lossy(body).into_owned());
         format!("{key}: {body}\n")
@@ -224,7 +224,10 @@ fn what_a_newer_release_wrote_survives_and_nothing_else_is_taken() {
     let fleet = Fleet::load(Rules::default(), 1, [document]).unwrap();
     let changes =
         fleet.prepare(&[operation(Verb::Update, "namespaces/n", json!({"labels": {"a": "b"}}))]).unwrap();
-    assert_eq!(changes[0].body.as_deref(), Some(&br#"{"id":"n","labels":{"a":"b"},"quota":{"cpu":3}}"#[..]));
+    assert_eq!(
+        changes.documents[0].body.as_deref(),
+        Some(&br#"{"id":"n","labels":{"a":"b"},"quota":{"cpu":3}}"#[..])
+    );
     let typo = fleet.prepare(&[operation(Verb::Update, "namespaces/n", json!({"lables": {}}))]);
     assert!(matches!(typo, Err(Refusal::Invalid(violations)) if violations[0].pointer == "/lables"));
 }
@@ -237,7 +240,7 @@ fn a_patch_leaves_what_it_does_not_name_as_a_newer_release_wrote_it() {
     let changes = fleet
         .prepare(&[operation(Verb::Patch, "namespaces/n", json!({"labels": {"a": "b", "c": null}}))])
         .unwrap();
-    let body = String::from_utf8_lossy(changes[0].body.as_deref().unwrap()).into_owned();
+    let body = String::from_utf8_lossy(changes.documents[0].body.as_deref().unwrap()).into_owned();
     insta::assert_snapshot!(body, @r#"{"id":"n","labels":{"a":"b"},"quota":{"a":null,"l":[{"x":null}]}}"#);
 }
 
@@ -284,7 +287,7 @@ fn every_component_depending_on_all_before_it_is_checked_in_no_time() {
         operation(Verb::Create, &format!("platform_components/{}", ids[n]), body)
     };
     let operations: Vec<_> = (0..ids.len()).map(create).collect();
-    assert_eq!(Fleet::empty(Rules::default()).prepare(&operations).unwrap().len(), 300);
+    assert_eq!(Fleet::empty(Rules::default()).prepare(&operations).unwrap().documents.len(), 300);
 }
 
 #[test]
