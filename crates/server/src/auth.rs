@@ -1,13 +1,11 @@
-//! Who asks, and whether they may. Pure: headers and tokens in, a principal or an error out.
+//! Who asks, and whether they may: headers and tokens in, a principal or an error out.
 
 use std::sync::{Arc, LazyLock};
 
 use http::{HeaderMap, HeaderValue, header};
-use sha2::{Digest, Sha256};
-use subtle::ConstantTimeEq;
 
-use crate::config::{Config, Token};
 use crate::error::{ApiError, Status};
+use crate::tokens::Tokens;
 
 const SEND_A_TOKEN: &str = "Send `Authorization: Bearer <token>`.";
 
@@ -41,6 +39,10 @@ impl Principal {
         &self.name
     }
 
+    pub(crate) fn shared_name(&self) -> Arc<str> {
+        Arc::clone(&self.name)
+    }
+
     /// Whether what needs `access` is this one's to do. Routes ask for their own access; a handler asks
     /// again where a parameter takes more than its route.
     pub(crate) fn permit(&self, access: Access) -> Result<(), ApiError> {
@@ -55,45 +57,15 @@ impl Principal {
     }
 }
 
-/// The tokens as digests: equal lengths, so that comparing them takes the same time for every guess.
-pub(crate) struct Tokens {
-    read: [u8; 32],
-    write: [u8; 32],
-    reader: Principal,
-    writer: Principal,
-}
-
 impl Tokens {
-    pub(crate) fn of(config: &Config) -> Self {
-        let digest = |token: &Token| digest(token.secret().as_bytes());
-        Tokens {
-            read: digest(&config.read_token),
-            write: digest(config.write_token.as_ref().unwrap_or(&config.read_token)),
-            reader: Principal::new("reader", Access::Read),
-            writer: Principal::new("writer", Access::Write),
-        }
-    }
-
     /// Who sent `headers`; on a public route nobody need say.
     pub(crate) fn principal(&self, headers: &HeaderMap, access: Access) -> Result<Principal, ApiError> {
         if access == Access::Public {
             return Ok(Principal::anyone());
         }
-        let sent = digest(bearer(headers)?);
-        // Both are compared whichever matches, so that the time tells nothing of which did.
-        let (write, read) = (sent.ct_eq(&self.write), sent.ct_eq(&self.read));
-        if write.into() {
-            Ok(self.writer.clone())
-        } else if read.into() {
-            Ok(self.reader.clone())
-        } else {
-            Err(unauthorized("The bearer token is not one that this server knows."))
-        }
+        let unknown = || unauthorized("The bearer token is not one that this server knows.");
+        self.find(bearer(headers)?).ok_or_else(unknown)
     }
-}
-
-fn digest(bytes: &[u8]) -> [u8; 32] {
-    Sha256::digest(bytes).into()
 }
 
 fn bearer(headers: &HeaderMap) -> Result<&[u8], ApiError> {
@@ -120,7 +92,7 @@ fn unauthorized(message: &str) -> ApiError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Variables;
+    use crate::config::{Config, Variables};
 
     fn tokens(pairs: &[(&str, &str)]) -> Tokens {
         let variables: Variables = pairs.iter().map(|(k, v)| ((*k).into(), Some((*v).into()))).collect();

@@ -83,6 +83,8 @@ impl std::fmt::Debug for Token {
 pub struct Limits {
     /// `MAX_BODY_BYTES`, default 4 MiB.
     pub body_bytes: usize,
+    /// `MAX_BULK_BYTES`, default 64 MiB: a body that holds many changes, or a whole fleet.
+    pub bulk_bytes: usize,
     /// `MAX_HEADER_BYTES`, default 32 KiB; the request line counts.
     pub header_bytes: usize,
     /// `MAX_CONNECTIONS`, default 1024; further ones wait to be accepted.
@@ -104,10 +106,14 @@ pub struct Config {
     pub api_mode: ApiMode,
     /// `STORE_BACKEND` and `DATABASE_URL`.
     pub database: Database,
-    /// `AUTH_TOKEN`: reads everything current.
-    pub read_token: Token,
-    /// `CRUD_AUTH_TOKEN`: may do everything. Absent in crud mode: the read token writes too.
+    /// `AUTH_TOKEN`, the principal `reader`: reads everything current. Absent only beside `TOKENS_FILE`.
+    pub read_token: Option<Token>,
+    /// `CRUD_AUTH_TOKEN`, the principal `writer`: may do everything. Absent in crud mode without
+    /// `TOKENS_FILE`: the read token is this one too. Beside `TOKENS_FILE` it never is, whatever the file
+    /// holds at the moment: else taking the last write token out of the file would let every cluster write.
     pub write_token: Option<Token>,
+    /// `TOKENS_FILE`: further tokens, each with a name of its own; looked at again while the server runs.
+    pub tokens_file: Option<PathBuf>,
     /// `SEED_FILE`: fills an empty store. No default.
     pub seed_file: Option<PathBuf>,
     /// `OPENAPI_FILE`: served at `/openapi.yaml` instead of the document made from the routes.
@@ -116,6 +122,14 @@ pub struct Config {
     pub listen: String,
     /// `ENVIRONMENTS`: what a cluster's `environment` may be.
     pub environments: Vec<String>,
+    /// `PROTECTED_ENVIRONMENTS`, default `prod`; the word `none` for none, since empty means unset.
+    pub protected_environments: Vec<String>,
+    /// `REQUIRE_REASON`, default false: whether each write must say why.
+    pub require_reason: bool,
+    /// `REMOVAL_LIMIT`, default 10: on more clusters a destructive write needs a confirmation.
+    pub removal_limit: usize,
+    /// `HISTORY_DAYS`: how long the history is kept; absent, for ever.
+    pub history_days: Option<u32>,
     /// `MAX_STALENESS`, default 60 s: how old the proof may be that what a poll gets is the head.
     pub max_staleness: Duration,
     /// Bounds on what clients may take.
@@ -124,6 +138,8 @@ pub struct Config {
     pub log_filter: String,
     /// `LOG_FORMAT`: `text` (default) or `json`.
     pub log_format: LogFormat,
+    /// What can be, and is probably not meant: sentences for the log.
+    pub warnings: Vec<String>,
 }
 
 impl Config {
@@ -142,29 +158,45 @@ impl Config {
         let vars = Reader { variables };
         let api_mode =
             vars.one_of("API_MODE", &[ApiMode::ReadOnly, ApiMode::Crud].map(|mode| (mode.as_str(), mode)))?;
-        let read_token = vars
-            .token("AUTH_TOKEN")?
-            .ok_or_else(|| refused("AUTH_TOKEN", "is not set: it is the token that reads need"))?;
+        let read_token = vars.token("AUTH_TOKEN")?;
+        let tokens_file = vars.text("TOKENS_FILE")?.map(PathBuf::from);
+        if read_token.is_none() && tokens_file.is_none() {
+            return Err(refused(
+                "AUTH_TOKEN",
+                "is not set, nor is TOKENS_FILE: one of them holds the token that reads need",
+            ));
+        }
+        let environments = environments(&vars)?;
+        let mut warnings = Vec::new();
         Ok(Config {
             api_mode,
             database: database(&vars, api_mode)?,
             read_token,
             write_token: vars.token("CRUD_AUTH_TOKEN")?,
+            tokens_file,
             seed_file: vars.text("SEED_FILE")?.map(PathBuf::from),
             openapi_file: vars.text("OPENAPI_FILE")?.map(PathBuf::from),
             listen: listen(&vars)?,
-            environments: environments(&vars)?,
+            protected_environments: protected_environments(&vars, &environments, &mut warnings)?,
+            environments,
+            require_reason: vars.one_of("REQUIRE_REASON", &[("false", false), ("true", true)])?,
+            removal_limit: vars.count("REMOVAL_LIMIT", 10, 0)?,
+            history_days: history_days(&vars)?,
             max_staleness: vars.duration("MAX_STALENESS", Duration::from_secs(60))?,
             limits: limits(&vars)?,
             log_filter: vars.text("RUST_LOG")?.unwrap_or("info").to_owned(),
             log_format: vars.one_of("LOG_FORMAT", &[("text", LogFormat::Text), ("json", LogFormat::Json)])?,
+            warnings,
         })
     }
 
-    /// Whether one token does both because `CRUD_AUTH_TOKEN` is not set.
+    /// Whether `AUTH_TOKEN` writes: because `CRUD_AUTH_TOKEN` is the same, or because there is no other way.
     pub fn reader_may_write(&self) -> bool {
-        self.api_mode == ApiMode::Crud
-            && self.write_token.as_ref().unwrap_or(&self.read_token) == &self.read_token
+        match &self.write_token {
+            _ if self.api_mode == ApiMode::ReadOnly => false,
+            Some(write) => self.read_token.as_ref() == Some(write),
+            None => self.tokens_file.is_none(),
+        }
     }
 }
 
@@ -256,9 +288,33 @@ fn listen(vars: &Reader<'_>) -> Result<String, ConfigError> {
 
 fn environments(vars: &Reader<'_>) -> Result<Vec<String>, ConfigError> {
     let name = "ENVIRONMENTS";
-    let Some(text) = vars.text(name)? else {
-        return Ok(flux_resourceset_model::Rules::default().environments);
+    match vars.text(name)? {
+        Some(text) => labels(name, text),
+        None => Ok(flux_resourceset_model::Rules::default().environments),
+    }
+}
+
+/// An environment that is not in `known` protects nothing: a slip where somebody wrote it, and no news
+/// where it is the default that a fleet without it has.
+fn protected_environments(
+    vars: &Reader<'_>,
+    known: &[String],
+    warnings: &mut Vec<String>,
+) -> Result<Vec<String>, ConfigError> {
+    let name = "PROTECTED_ENVIRONMENTS";
+    let list = match vars.text(name)? {
+        None => return Ok(flux_resourceset_model::Rules::default().protected_environments),
+        Some("none") => return Ok(Vec::new()),
+        Some(text) => labels(name, text)?,
     };
+    for stranger in list.iter().filter(|protected| !known.contains(protected)) {
+        warnings.push(format!("{name} holds `{stranger}`, which ENVIRONMENTS does not: it protects nothing"));
+    }
+    Ok(list)
+}
+
+/// The labels in a comma-separated list.
+fn labels(name: &str, text: &str) -> Result<Vec<String>, ConfigError> {
     let mut list: Vec<String> = Vec::new();
     for environment in text.split(',').map(str::trim) {
         let label = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
@@ -277,9 +333,20 @@ fn environments(vars: &Reader<'_>) -> Result<Vec<String>, ConfigError> {
     Ok(list)
 }
 
+fn history_days(vars: &Reader<'_>) -> Result<Option<u32>, ConfigError> {
+    let name = "HISTORY_DAYS";
+    let Some(text) = vars.text(name)? else { return Ok(None) };
+    // A century is beyond any meaning, and keeps all arithmetic on dates in range.
+    let days = text.parse().ok().filter(|days| (1..=36_500).contains(days));
+    days.map(Some).ok_or_else(|| {
+        refused(name, format!("is `{text}`; it must be a whole number of days from 1 to 36500, or unset"))
+    })
+}
+
 fn limits(vars: &Reader<'_>) -> Result<Limits, ConfigError> {
     Ok(Limits {
         body_bytes: vars.count("MAX_BODY_BYTES", 4 * 1024 * 1024, 1)?,
+        bulk_bytes: vars.count("MAX_BULK_BYTES", 64 * 1024 * 1024, 1)?,
         header_bytes: vars.count("MAX_HEADER_BYTES", 32 * 1024, LEAST_HEADER_BYTES)?,
         connections: vars.count("MAX_CONNECTIONS", 1024, 1)?,
         header_timeout: vars.duration("HEADER_TIMEOUT", Duration::from_secs(10))?,
@@ -357,7 +424,11 @@ mod tests {
         assert_eq!(config.listen, "0.0.0.0:8080");
         assert_eq!(config.environments, ["dev", "qa", "uat", "prod"]);
         assert_eq!(config.max_staleness, Duration::from_secs(60));
-        assert_eq!(config.limits.body_bytes, 4 << 20);
+        assert_eq!((config.limits.body_bytes, config.limits.bulk_bytes), (4 << 20, 64 << 20));
+        assert_eq!(config.protected_environments, ["prod"]);
+        assert_eq!((config.require_reason, config.removal_limit, config.history_days), (false, 10, None));
+        assert_eq!((&config.tokens_file, config.warnings.len()), (&None, 0));
+        assert!(!config.reader_may_write(), "there is nothing to write");
         assert_eq!(config.limits.write_timeout, Duration::from_secs(30));
         assert_eq!(config.log_filter, "info");
         assert_eq!((config.seed_file, config.openapi_file, config.write_token), (None, None, None));
@@ -366,6 +437,46 @@ mod tests {
         assert!(crud.reader_may_write());
         assert!(!read(&[("API_MODE", "crud"), ("CRUD_AUTH_TOKEN", "w")]).unwrap().reader_may_write());
         assert!(read(&[("API_MODE", "crud"), ("CRUD_AUTH_TOKEN", "r")]).unwrap().reader_may_write());
+    }
+
+    #[test]
+    fn beside_a_tokens_file() {
+        let file = ("TOKENS_FILE", "tokens.yaml");
+        let config = read(&[("API_MODE", "crud"), file]).unwrap();
+        assert_eq!(config.tokens_file, Some(PathBuf::from("tokens.yaml")));
+        assert!(!config.reader_may_write(), "whoever may write is in the file");
+        assert!(read(&[("API_MODE", "crud"), file, ("CRUD_AUTH_TOKEN", "r")]).unwrap().reader_may_write());
+        let alone = Variables::from([(file.0.to_owned(), Some(file.1.to_owned()))]);
+        assert_eq!(Config::read(&alone).unwrap().read_token, None);
+    }
+
+    #[test]
+    fn how_a_fleet_is_operated() {
+        let config = read(&[
+            ("PROTECTED_ENVIRONMENTS", "prod, uat"),
+            ("REQUIRE_REASON", "true"),
+            ("REMOVAL_LIMIT", "0"),
+            ("HISTORY_DAYS", "90"),
+            ("MAX_BULK_BYTES", "1000"),
+        ]);
+        let config = config.unwrap();
+        assert_eq!(config.protected_environments, ["prod", "uat"]);
+        assert_eq!((config.require_reason, config.removal_limit), (true, 0));
+        assert_eq!((config.history_days, config.limits.bulk_bytes), (Some(90), 1000));
+        assert!(config.warnings.is_empty());
+    }
+
+    #[test]
+    fn what_is_protected() {
+        let protected = |written: &str, environments: &str| {
+            let config = read(&[("PROTECTED_ENVIRONMENTS", written), ("ENVIRONMENTS", environments)]);
+            config.map(|config| (config.protected_environments, config.warnings.len())).unwrap()
+        };
+        let live = || vec!["live".to_owned()];
+        assert_eq!(protected("none", ""), (vec![], 0));
+        assert_eq!(protected("", "dev,live"), (vec!["prod".to_owned()], 0));
+        assert_eq!(protected("live", "dev,live"), (live(), 0));
+        assert_eq!(protected("live", ""), (live(), 1));
     }
 
     #[test]
@@ -390,6 +501,17 @@ mod tests {
             ("ENVIRONMENTS", &[("ENVIRONMENTS", "dev,,prod")]),
             ("ENVIRONMENTS", &[("ENVIRONMENTS", "dev,dev")]),
             ("ENVIRONMENTS", &[("ENVIRONMENTS", "Dev")]),
+            ("PROTECTED_ENVIRONMENTS", &[("PROTECTED_ENVIRONMENTS", "prod,")]),
+            ("PROTECTED_ENVIRONMENTS", &[("PROTECTED_ENVIRONMENTS", "prod,prod")]),
+            ("PROTECTED_ENVIRONMENTS", &[("PROTECTED_ENVIRONMENTS", "PROD")]),
+            ("REQUIRE_REASON", &[("REQUIRE_REASON", "yes")]),
+            ("REMOVAL_LIMIT", &[("REMOVAL_LIMIT", "-1")]),
+            ("REMOVAL_LIMIT", &[("REMOVAL_LIMIT", "off")]),
+            ("HISTORY_DAYS", &[("HISTORY_DAYS", "0")]),
+            ("HISTORY_DAYS", &[("HISTORY_DAYS", "30d")]),
+            ("HISTORY_DAYS", &[("HISTORY_DAYS", "4000000000")]),
+            ("MAX_BULK_BYTES", &[("MAX_BULK_BYTES", "0")]),
+            ("MAX_BULK_BYTES", &[("MAX_BULK_BYTES", "64M")]),
             ("MAX_STALENESS", &[("MAX_STALENESS", "soon")]),
             ("MAX_STALENESS", &[("MAX_STALENESS", "0s")]),
             ("MAX_STALENESS", &[("MAX_STALENESS", "99999999999999999999")]),

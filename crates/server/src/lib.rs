@@ -23,10 +23,13 @@ mod routes;
 mod seed;
 mod service;
 mod start;
+mod tokens;
+mod tokens_file;
 mod view;
 mod write;
 mod write_timeout;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -35,12 +38,13 @@ use tokio::task::JoinHandle;
 
 use tokio::time::Instant;
 
-use crate::auth::Tokens;
-use crate::config::Config;
+use crate::config::{ApiMode, Config};
 use crate::connection::Connections;
 use crate::metrics::Metrics;
 use crate::routes::Routes;
 use crate::service::Service;
+use crate::tokens::Tokens;
+use crate::tokens_file::TokensFile;
 use crate::view::View;
 use crate::write::Writer;
 
@@ -82,7 +86,13 @@ pub async fn run(
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), RunError> {
     let view = Arc::new(View::default());
-    let service = Arc::new(service(config.clone(), Arc::clone(&view))?);
+    let (tokens, tokens_file) = tokens(&config)?;
+    let service = Arc::new(service(config.clone(), Arc::clone(&view), tokens)?);
+    let tokens_file = tokio::spawn(async {
+        if let Some(file) = tokens_file {
+            file.follow().await;
+        }
+    });
     let mut connections = Connections::new(Arc::clone(&service));
     // A task of its own: whatever it takes to follow, connections are accepted.
     let mut follower = tokio::spawn(followed(config.clone(), source, Arc::clone(&view)));
@@ -100,6 +110,7 @@ pub async fn run(
         tracing::error!("a write is still under way at the end of DRAIN_TIMEOUT; its outcome is the store's");
     }
     follower.abort();
+    tokens_file.abort();
     ended
 }
 
@@ -120,7 +131,21 @@ async fn ended_early(follower: &mut JoinHandle<Result<(), StartError>>) -> RunEr
     }
 }
 
-fn service(config: Config, view: Arc<View>) -> Result<Service, StartError> {
+/// The tokens of `config`, and the file that goes on being looked at.
+fn tokens(config: &Config) -> Result<(Arc<Tokens>, Option<TokensFile>), StartError> {
+    let tokens = Arc::new(Tokens::of(config));
+    let open = |path: &PathBuf| TokensFile::open(path.clone(), Arc::clone(&tokens));
+    let file = config.tokens_file.as_ref().map(open).transpose().map_err(StartError::Tokens)?;
+    if config.api_mode == ApiMode::Crud && !tokens.may_anyone_write() {
+        tracing::warn!("no token may write: CRUD_AUTH_TOKEN is not set, and TOKENS_FILE holds none that may");
+    }
+    Ok((tokens, file))
+}
+
+fn service(config: Config, view: Arc<View>, tokens: Arc<Tokens>) -> Result<Service, StartError> {
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
     if config.reader_may_write() {
         tracing::warn!(
             "CRUD_AUTH_TOKEN is not set or equals AUTH_TOKEN: whoever may read, every cluster among them, MAY WRITE EVERYTHING"
@@ -131,10 +156,10 @@ fn service(config: Config, view: Arc<View>) -> Result<Service, StartError> {
     Ok(Service {
         openapi: openapi_document(&config)?,
         routes,
-        tokens: Arc::new(Tokens::of(&config)),
         writer: Arc::new(Writer::new(Arc::clone(&view))),
         view,
-        metrics: Metrics::new(),
+        metrics: Metrics::new(Arc::clone(&tokens)),
+        tokens,
         config,
     })
 }

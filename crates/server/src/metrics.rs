@@ -1,18 +1,22 @@
-//! What Prometheus is told. Labels are routes, methods and statuses: their number is bounded, and
-//! they name no cluster, since /metrics is public.
+//! What Prometheus is told. Labels are routes, methods, statuses and the names of tokens: their number
+//! is bounded, and they name no cluster, since /metrics is public.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use http::{Method, StatusCode};
-use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet};
+use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
+use crate::tokens::Tokens;
 use crate::view::{Moment, State};
 
 pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -30,6 +34,29 @@ struct Request {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Timed {
     route: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Name {
+    name: String,
+}
+
+/// Read when they are asked for: the names change with the file, and a request notes its use elsewhere.
+impl Collector for Tokens {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let help = "1 while TOKENS_FILE cannot be taken as it is and older tokens are in force";
+        encoder
+            .encode_descriptor("tokens_file_error", help, None, MetricType::Gauge)?
+            .encode_gauge(&i64::from(self.file_refused()))?;
+        let help = "When a token of this name was last used; 0 for not since the start";
+        let name = "token_last_used_timestamp_seconds";
+        let mut uses = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        for (name, at) in self.last_uses() {
+            let at = i64::try_from(at).unwrap_or(i64::MAX);
+            uses.encode_family(&Name { name: name.to_string() })?.encode_gauge(&at)?;
+        }
+        Ok(())
+    }
 }
 
 /// A float gauge; the default one counts.
@@ -50,7 +77,7 @@ pub(crate) struct Metrics {
 }
 
 impl Metrics {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(tokens: Arc<Tokens>) -> Self {
         let latency = Family::new_with_constructor((|| Histogram::new(BUCKETS)) as fn() -> Histogram);
         let mut metrics = Metrics {
             registry: Registry::with_prefix("flux_resourceset"),
@@ -65,6 +92,7 @@ impl Metrics {
             last_poll: AtomicU64::new(NEVER),
         };
         metrics.register();
+        metrics.registry.register_collector(Box::new(tokens));
         metrics
     }
 
@@ -136,10 +164,14 @@ fn known_method(method: &Method) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Config;
 
     #[test]
     fn text_for_prometheus() {
-        let metrics = Metrics::new();
+        let variables = [("AUTH_TOKEN", "r"), ("CRUD_AUTH_TOKEN", "w")];
+        let variables = variables.map(|(name, value)| (name.to_owned(), Some(value.to_owned())));
+        let tokens = Arc::new(Tokens::of(&Config::read(&variables.into()).unwrap()));
+        let metrics = Metrics::new(Arc::clone(&tokens));
         metrics.answered(&Method::GET, "/clusters/{id}", StatusCode::OK, Duration::from_millis(3));
         let hostile = Method::from_bytes(b"BREW").unwrap();
         metrics.answered(&hostile, "(none)", StatusCode::NOT_FOUND, Duration::ZERO);
@@ -150,8 +182,15 @@ mod tests {
             "flux_resourceset_http_request_duration_seconds_bucket{le=\"0.005\",route=\"/clusters/{id}\"} 1",
             "flux_resourceset_polls_served 0",
             "flux_resourceset_last_poll_age_seconds NaN",
+            "flux_resourceset_tokens_file_error 0",
+            "flux_resourceset_token_last_used_timestamp_seconds{name=\"reader\"} 0",
         ] {
             assert!(text.contains(line), "{line}\n{text}");
         }
+        tokens.find(b"w").unwrap();
+        tokens.set_file_refused(true);
+        let text = metrics.encode(&State::default(), Duration::from_secs(60)).unwrap();
+        let used = text.lines().find(|line| line.contains("{name=\"writer\"} 0"));
+        assert!(used.is_none() && text.contains("flux_resourceset_tokens_file_error 1"), "{text}");
     }
 }

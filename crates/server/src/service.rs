@@ -14,7 +14,7 @@ use hyper::body::Incoming;
 use serde_json::json;
 
 use crate::answer::{Answer, answer, json_answer};
-use crate::auth::{Access, Principal, Tokens};
+use crate::auth::{Access, Principal};
 use crate::body::{self, JSON, MERGE_PATCH};
 use crate::catch::catch;
 use crate::config::{ApiMode, Config};
@@ -27,6 +27,7 @@ use crate::precondition::Precondition;
 use crate::query::{Query, invalid};
 use crate::request_id;
 use crate::routes::{Action, Found, Route, Routes};
+use crate::tokens::Tokens;
 use crate::view::{Moment, View};
 use crate::write::{Ask, Writer};
 

@@ -62,6 +62,9 @@ pub enum StartError {
     /// What the store holds, or is.
     #[error("{0}")]
     Store(String),
+    /// `TOKENS_FILE`.
+    #[error("{0}")]
+    Tokens(String),
     /// `OPENAPI_FILE`.
     #[error("{0}")]
     OpenApi(String),
@@ -114,7 +117,10 @@ pub(crate) async fn start(config: &Config, source: &Source, view: &View) -> Resu
 }
 
 async fn first_head(config: &Config, source: &Source) -> Result<Head, Failed> {
-    let rules = Rules { environments: config.environments.clone() };
+    let rules = Rules {
+        environments: config.environments.clone(),
+        protected_environments: config.protected_environments.clone(),
+    };
     let store = source.open().await?;
     seed(config, &rules, &*store).await?;
     Ok(follow::load(store, rules).await?)

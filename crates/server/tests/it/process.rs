@@ -119,6 +119,12 @@ fn impossible_configurations_are_exit_2_and_one_sentence() {
         ("LISTEN_ADDR", "nowhere"),
         ("LISTEN_ADDR", "192.0.2.1:80"),
         ("OPENAPI_FILE", "none.yaml"),
+        ("TOKENS_FILE", "none.yaml"),
+        ("PROTECTED_ENVIRONMENTS", "Prod"),
+        ("REQUIRE_REASON", "perhaps"),
+        ("REMOVAL_LIMIT", "many"),
+        ("HISTORY_DAYS", "0"),
+        ("MAX_BULK_BYTES", "64M"),
     ] {
         let why = refused(folder.path(), &[(name, value)]);
         // STORE_BACKEND=memory contradicts the DATABASE_URL that is set.
@@ -349,4 +355,63 @@ fn what_is_refused_is_logged_without_its_values() {
         assert!(log.contains(said), "{said} in {log}");
     }
     assert!(!log.contains("1234567") && !log.contains("s3cret"), "{log}");
+}
+
+#[test]
+fn a_tokens_file_is_followed_and_a_broken_one_changes_nothing() {
+    const OLD: &str = "old-secret-of-ci";
+    const NEW: &str = "new-secret-of-ci";
+    let folder = TempDir::new().unwrap();
+    // As Kubernetes mounts a Secret: the file is a link through a link, and that one is swapped.
+    let swap = |n: u8, text: &str| {
+        let data = folder.path().join(format!("data-{n}"));
+        std::fs::create_dir(&data).unwrap();
+        std::fs::write(data.join("tokens.yaml"), text).unwrap();
+        std::os::unix::fs::symlink(&data, folder.path().join("next")).unwrap();
+        std::fs::rename(folder.path().join("next"), folder.path().join("..data")).unwrap();
+    };
+    std::os::unix::fs::symlink("..data/tokens.yaml", folder.path().join("tokens.yaml")).unwrap();
+    let file = ("TOKENS_FILE", "tokens.yaml");
+    swap(1, &format!("tokens:\n- {{name: writer, access: write, secret: {OLD}}}\n"));
+    let why = refused(folder.path(), &[file]);
+    assert!(why.starts_with("TOKENS_FILE tokens.yaml: line 2 column 10: /tokens/0/name must not"), "{why}");
+    assert!(why.lines().count() == 1 && !why.contains(OLD), "{why}");
+
+    let old = format!("- {{name: ci-prod, access: write, secret: {OLD}}}\n");
+    let new = format!("- {{name: ci-prod, access: write, secret: {NEW}}}\n");
+    swap(2, &format!("tokens:\n{old}"));
+    let mut without = command(folder.path(), &[file]);
+    without.env_remove("AUTH_TOKEN").env_remove("CRUD_AUTH_TOKEN");
+    let process = started(without).ready();
+    let client = |token| Client { address: process.address, token: Some(token) };
+    let metric = |line: &str| {
+        let reply = client(OLD).get("/metrics").expect(200);
+        String::from_utf8(reply.body).unwrap().contains(line)
+    };
+    let unused = "flux_resourceset_token_last_used_timestamp_seconds{name=\"ci-prod\"} 0\n";
+    assert!(metric(unused) && metric("flux_resourceset_tokens_file_error 0"));
+    process.reader().get("/namespaces").expect(401);
+    client(OLD).post("/namespaces", json!({"id": "n1"})).expect(201);
+    assert!(!metric(unused) && metric("token_last_used_timestamp_seconds{name=\"ci-prod\"} "));
+    process.logged("principal=\"ci-prod\"");
+
+    swap(3, &format!("tokens:\n{old}{new}"));
+    until("both are good", || client(NEW).get("/namespaces").status == 200);
+    client(OLD).get("/namespaces").expect(200);
+    swap(4, &format!("tokens:\n{new}  secret: {OLD}\n"));
+    process.logged("TOKENS_FILE tokens.yaml: line 3 column ");
+    process.logged("THE TOKENS THAT WERE READ BEFORE STAY IN FORCE");
+    until("the metric says so", || metric("flux_resourceset_tokens_file_error 1"));
+    for token in [OLD, NEW] {
+        client(token).get("/namespaces").expect(200);
+    }
+    std::fs::remove_file(folder.path().join("tokens.yaml")).unwrap();
+    process.logged("TOKENS_FILE tokens.yaml: cannot be read");
+    client(OLD).get("/namespaces").expect(200);
+    std::fs::write(folder.path().join("tokens.yaml"), format!("tokens:\n{new}")).unwrap();
+    until("the old one is gone", || client(OLD).get("/namespaces").status == 401);
+    client(NEW).get("/namespaces").expect(200);
+    assert!(metric("flux_resourceset_tokens_file_error 0"));
+    let log = process.terminate();
+    assert!(!log.contains(OLD) && !log.contains(NEW), "{log}");
 }
