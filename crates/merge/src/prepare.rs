@@ -88,7 +88,6 @@ impl<'a> Draft<'a> {
                 match self.perform(operation, &key) {
                     Err(refusal) if self.several || many => {
                         let violation = Violation::new("", refusal.code(), refusal.to_string());
-                        self.broken.insert(key.clone());
                         self.wrong.push(violation.of(key));
                     }
                     outcome => outcome?,

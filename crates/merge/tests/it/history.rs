@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Value, json};
 
-use crate::naive::Documents;
+use crate::naive::{Documents, SELECTORS};
 
 /// Applies operations one write each, as a server would; a refused one changes nothing.
 pub(crate) struct History {
@@ -123,11 +123,13 @@ prop_compose! {
         components in sometimes("platform_components", prop::collection::vec(component_reference(), 0..3).prop_map(Value::Array)),
         namespaces in sometimes("namespaces", references(&NAMESPACES)),
         rolebindings in sometimes("rolebindings", references(&ROLEBINDINGS)),
+        labels in field("labels", vec![json!({"tier": "edge"}), json!({"tier": "core"}), json!({})]),
+        aliases in prop_oneof![5 => Just(None), 1 => field("aliases", vec![json!([]), json!(["three"])])],
         patches in field("patches", vec![json!({"a": {"x": "1", "y.z": "2"}}), json!({"b": {"x": "3"}, "c": {}}), json!({})]),
     ) -> Value {
         object(vec![
             Some(("cluster_dns", dns.into())), Some(("environment", environment.into())),
-            components, namespaces, rolebindings, patches,
+            components, namespaces, rolebindings, patches, labels, aliases,
         ])
     }
 }
@@ -198,11 +200,53 @@ pub(crate) fn cluster_operation() -> impl Strategy<Value = Operation> {
     of_type("clusters", &CLUSTERS, cluster())
 }
 
+/// Of a part of one cluster, or of all that a selector chooses.
+fn part_operation() -> impl Strategy<Value = Operation> {
+    let part = prop_oneof![
+        3 => component_reference().prop_map(|body| ("platform_components", body)),
+        1 => (select(NAMESPACES.to_vec()), on_remove())
+            .prop_map(|(id, keep)| ("namespaces", object(vec![Some(("id", id.into())), keep]))),
+        1 => select(vec![json!({"id": "a", "x": "5"}), json!({"id": "b", "x": null, "y": "6"})])
+            .prop_map(|body| ("patches", body)),
+    ];
+    let verb = prop_oneof![1 => Just(Verb::Create), 4 => Just(Verb::Update), 2 => Just(Verb::Patch), 3 => Just(Verb::Delete)];
+    let select_by = prop_oneof![3 => Just(None), 1 => select(SELECTORS.to_vec()).prop_map(Some)];
+    (part, verb, select(CLUSTERS.to_vec()), select_by).prop_map(
+        |((field, mut body), verb, cluster, select)| {
+            let id = body["id"].as_str().unwrap_or_default().to_owned();
+            if field == "patches" {
+                body.as_object_mut().unwrap().remove("id");
+            }
+            let body = (verb != Verb::Delete).then_some(body);
+            let every = select.map_or(cluster, |_| Operation::EVERY);
+            let operation = Operation::new(verb, Key::new("clusters", every), body).on(field, id);
+            Operation { select: select.map(String::from), ..operation }
+        },
+    )
+}
+
+/// Purges, wipes and restores a tombstone; puts on a freeze and lifts it.
+fn rare_operation() -> impl Strategy<Value = Operation> {
+    let tombstone = select(CLUSTERS.to_vec()).prop_map(|id| Key::new("tombstones", id));
+    let freeze = || select(vec!["f1", "f2"]).prop_map(|id| Key::new("freezes", id));
+    prop_oneof![
+        2 => (tombstone, any::<bool>()).prop_map(|(key, wipe)| {
+            let verb = if wipe { Verb::Update } else { Verb::Delete };
+            Operation::new(verb, key, wipe.then(|| json!({"held": null})))
+        }),
+        1 => (freeze(), select(SELECTORS.to_vec())).prop_map(|(key, selector)| {
+            Operation::new(Verb::Create, key, Some(json!({"selector": selector, "reason": "why"})))
+        }),
+        2 => freeze().prop_map(|key| Operation::new(Verb::Delete, key, None)),
+    ]
+}
+
 pub(crate) fn operation() -> impl Strategy<Value = Operation> {
     prop_oneof![
         4 => definition_operation(),
         4 => cluster_operation(),
-        1 => select(CLUSTERS.to_vec()).prop_map(|id| Operation::new(Verb::Delete, Key::new("tombstones", id), None)),
+        3 => part_operation(),
+        1 => rare_operation(),
     ]
 }
 
@@ -223,7 +267,7 @@ pub(crate) fn operations() -> impl Strategy<Value = Vec<Operation>> {
         };
         Operation::new(Verb::Create, Key::new(plural, id), Some(body))
     });
-    prop::collection::vec(operation(), 0..30).prop_map(move |mut rest| {
+    prop::collection::vec(operation(), 0..40).prop_map(move |mut rest| {
         let mut all = base.to_vec();
         all.append(&mut rest);
         all

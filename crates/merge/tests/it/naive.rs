@@ -7,12 +7,37 @@ use serde_json::{Map, Value, json};
 /// All documents of a fleet, by plural and id.
 pub(crate) type Documents = BTreeMap<String, BTreeMap<String, Value>>;
 
+/// The selectors that a history's freezes have, and whether each holds for a cluster.
+pub(crate) const SELECTORS: [&str; 4] =
+    ["environment=prod", "id in (c1,c2)", "tier notin (edge)", "tier,id!=c3"];
+
+fn selects(selector: &str, cluster: &Value) -> bool {
+    let (id, tier) = (cluster["id"].as_str().unwrap(), cluster["labels"]["tier"].as_str());
+    match SELECTORS.iter().position(|known| *known == selector).unwrap() {
+        0 => cluster["environment"] == "prod",
+        1 => id == "c1" || id == "c2",
+        2 => tier != Some("edge"),
+        _ => tier.is_some() && id != "c3",
+    }
+}
+
+/// Whether `document`, a cluster or what is left of one, polls as `dns`.
+pub(crate) fn polls_as(document: &Value, dns: &str) -> bool {
+    let aliases = [&document["aliases"], &document["cluster"]["aliases"]];
+    let aliases = aliases.into_iter().filter_map(Value::as_array).flatten();
+    let mut names = aliases.chain([&document["cluster_dns"]]).filter_map(Value::as_str);
+    names.any(|name| same_name(name, dns))
+}
+
 /// The answer that the specification's tables give, field by field; `None` where there is none.
 pub(crate) fn answer(documents: &Documents, dns: &str, path: &str) -> Option<Value> {
-    let named = |document: &&Value| same_name(document["cluster_dns"].as_str().unwrap(), dns);
-    let Some(cluster) = documents["clusters"].values().find(named) else {
-        return documents["tombstones"].values().find(named).map(|_| json!({"inputs": []}));
+    let Some(cluster) = documents["clusters"].values().find(|cluster| polls_as(cluster, dns)) else {
+        let tombstone = documents["tombstones"].values().find(|tombstone| polls_as(tombstone, dns))?;
+        return (tombstone["held"] != true).then(|| json!({"inputs": []}));
     };
+    if documents["freezes"].values().any(|freeze| selects(freeze["selector"].as_str().unwrap(), cluster)) {
+        return None;
+    }
     let plural = path.replace('-', "_");
     let references = cluster[&plural].as_array().cloned().unwrap_or_default();
     let inputs = references.iter().filter_map(|reference| {

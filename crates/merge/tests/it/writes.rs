@@ -77,8 +77,8 @@ fn a_dependency_must_be_there_enabled_and_delivered_alike() {
         operation(Verb::Patch, "platform_components/grafana", across),
         operation(Verb::Update, "clusters/c", both),
     ]), @"
-    invalid: the document is not valid: clusters/c/platform_components/1: grafana depends on overlay, which is delivered the other way; Flux cannot wait across (dependency_delivery)
-    clusters/c/platform_components/1: grafana depends on overlay, which is delivered the other way; Flux cannot wait across (dependency_delivery)
+    invalid: the document is not valid: change 1: clusters/c/platform_components/1: grafana depends on overlay, which is delivered the other way; Flux cannot wait across (dependency_delivery)
+    change 1: clusters/c/platform_components/1: grafana depends on overlay, which is delivered the other way; Flux cannot wait across (dependency_delivery)
     ");
     insta::assert_snapshot!(refused(&[operation(
         Verb::Patch,
@@ -132,26 +132,172 @@ fn a_dns_name_stays_with_its_cluster() {
     conflict: the change does not fit the fleet: /cluster_dns: `C.Example.com.` belongs to clusters/c; a DNS name never passes from one cluster to another unnoticed (dns_taken)
     /cluster_dns: `C.Example.com.` belongs to clusters/c; a DNS name never passes from one cluster to another unnoticed (dns_taken)
     ");
-    insta::assert_snapshot!(refused(&[operation(
-        Verb::Patch,
-        "clusters/c",
-        json!({"cluster_dns": "d.example.com"})
-    )]), @"
-    conflict: the change does not fit the fleet: /cluster_dns: a cluster's DNS name cannot be changed: the cluster would go on polling under the old one; create a cluster with the new name (immutable)
-    /cluster_dns: a cluster's DNS name cannot be changed: the cluster would go on polling under the old one; create a cluster with the new name (immutable)
-    ");
     let delete = operation(Verb::Delete, "clusters/c", Value::Null);
     insta::assert_snapshot!(refused(&[delete.clone(), operation(Verb::Create, "clusters/d", taken)]), @"
-    conflict: the change does not fit the fleet: clusters/d/cluster_dns: `C.Example.com.` belongs to tombstones/c; a DNS name never passes from one cluster to another unnoticed (dns_taken)
-    clusters/d/cluster_dns: `C.Example.com.` belongs to tombstones/c; a DNS name never passes from one cluster to another unnoticed (dns_taken)
+    conflict: the change does not fit the fleet: change 1: clusters/d/cluster_dns: `C.Example.com.` belongs to tombstones/c; a DNS name never passes from one cluster to another unnoticed (dns_taken)
+    change 1: clusters/d/cluster_dns: `C.Example.com.` belongs to tombstones/c; a DNS name never passes from one cluster to another unnoticed (dns_taken)
     ");
     let elsewhere = json!({"cluster_name": "c", "cluster_dns": "new.example.com", "environment": "dev"});
     insta::assert_snapshot!(refused(&[delete.clone(), operation(Verb::Create, "clusters/c", elsewhere)]), @"
-    conflict: the change does not fit the fleet: clusters/c/id: a deleted cluster with this id still answers as c.example.com; create it with that DNS name, or delete tombstones/c first (tombstone)
-    clusters/c/id: a deleted cluster with this id still answers as c.example.com; create it with that DNS name, or delete tombstones/c first (tombstone)
+    conflict: the change does not fit the fleet: change 1: clusters/c/id: a deleted cluster with this id still answers as c.example.com; create it with that DNS name, or delete tombstones/c first (tombstone)
+    change 1: clusters/c/id: a deleted cluster with this id still answers as c.example.com; create it with that DNS name, or delete tombstones/c first (tombstone)
     ");
     let back = json!({"cluster_name": "c", "cluster_dns": "c.example.com", "environment": "dev"});
     insta::assert_snapshot!(written(&[delete, operation(Verb::Create, "clusters/c", back)]), @r#"clusters/c: {"cluster_dns":"c.example.com","cluster_name":"c","environment":"dev","id":"c"}"#);
+}
+
+#[test]
+fn a_changed_dns_name_leaves_an_alias() {
+    let renamed = |dns: &str| operation(Verb::Patch, "clusters/c", json!({"cluster_dns": dns}));
+    insta::assert_snapshot!(written(&[renamed("d.example.com")]), @r#"clusters/c: {"aliases":["c.example.com"],"cluster_dns":"d.example.com","cluster_name":"c","environment":"dev","id":"c","namespaces":[{"id":"n"}],"patches":{"grafana":{"a.b":"1"}},"platform_components":[{"id":"cert-manager"},{"id":"grafana"}]}"#);
+    insta::assert_snapshot!(written(&[renamed("d.example.com"), renamed("C.example.com")]), @r#"clusters/c: {"aliases":["d.example.com"],"cluster_dns":"C.example.com","cluster_name":"c","environment":"dev","id":"c","namespaces":[{"id":"n"}],"patches":{"grafana":{"a.b":"1"}},"platform_components":[{"id":"cert-manager"},{"id":"grafana"}]}"#);
+    insta::assert_snapshot!(written(&[renamed("C.EXAMPLE.com.")]), @r#"clusters/c: {"cluster_dns":"C.EXAMPLE.com.","cluster_name":"c","environment":"dev","id":"c","namespaces":[{"id":"n"}],"patches":{"grafana":{"a.b":"1"}},"platform_components":[{"id":"cert-manager"},{"id":"grafana"}]}"#);
+    let mut history = History { fleet: Fleet::from_json(BASE).unwrap() };
+    history.write(&[renamed("d.example.com")]).unwrap();
+    let polled = |fleet: &Fleet, dns: &str| fleet.answer_text(dns, "namespaces").ok();
+    assert_eq!(polled(&history.fleet, "c.example.com"), polled(&history.fleet, "d.example.com"));
+    let taken = json!({"cluster_name": "d", "cluster_dns": "C.Example.com.", "environment": "dev"});
+    let taken = history.write(&[operation(Verb::Create, "clusters/d", taken)]).unwrap_err();
+    insta::assert_snapshot!(taken, @"the change does not fit the fleet: /cluster_dns: `C.Example.com.` belongs to clusters/c; a DNS name never passes from one cluster to another unnoticed (dns_taken)");
+    history.write(&[operation(Verb::Delete, "clusters/c", Value::Null)]).unwrap();
+    assert_eq!(polled(&history.fleet, "c.example.com").unwrap(), r#"{"inputs":[]}"#);
+    // Whoever comes back over the tombstone polls under the old names too.
+    let back = json!({"cluster_name": "c", "cluster_dns": "d.example.com", "environment": "dev"});
+    history.write(&[operation(Verb::Create, "clusters/c", back)]).unwrap();
+    assert!(polled(&history.fleet, "c.example.com").is_some());
+    history.write(&[operation(Verb::Patch, "clusters/c", json!({"aliases": null}))]).unwrap();
+    assert!(polled(&history.fleet, "c.example.com").is_none());
+}
+
+#[test]
+fn a_protected_cluster_is_held_before_it_is_wiped() {
+    let mut history = History { fleet: Fleet::from_json(BASE).unwrap() };
+    history.write(&[operation(Verb::Patch, "clusters/c", json!({"environment": "prod"}))]).unwrap();
+    let before = history.fleet.clone();
+    let list = |fleet: &Fleet| {
+        let mut out = Vec::new();
+        fleet.clusters(&Default::default(), &mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    };
+    history.write(&[operation(Verb::Delete, "clusters/c", Value::Null)]).unwrap();
+    insta::assert_snapshot!(history.fleet.answer_text("c.example.com", "namespaces").unwrap_err(), @"the cluster c was deleted and is held");
+    assert_eq!(list(&history.fleet), list(&before));
+    let delete = operation(Verb::Delete, "namespaces/n", Value::Null);
+    insta::assert_snapshot!(history.write(std::slice::from_ref(&delete)).unwrap_err(), @"namespaces/n is still referred to by tombstones/c; remove the references first, or delete it with force=true");
+    let mut forced = History { fleet: history.fleet.clone() };
+    forced.write(&[Operation { force: true, ..delete }]).unwrap();
+    let restored = |fleet: &Fleet| {
+        serde_json::from_slice::<Value>(fleet.get(&Key::new("tombstones", "c")).unwrap().body()).unwrap()["cluster"].clone()
+    };
+    assert_eq!(restored(&forced.fleet)["namespaces"], json!([]));
+    let body = restored(&history.fleet);
+    history.write(&[operation(Verb::Create, "clusters/c", body)]).unwrap();
+    assert_eq!(
+        history.fleet.answer_text("c.example.com", "namespaces"),
+        before.answer_text("c.example.com", "namespaces")
+    );
+    history.write(&[operation(Verb::Delete, "clusters/c", Value::Null)]).unwrap();
+    history.write(&[operation(Verb::Update, "tombstones/c", json!({"held": null}))]).unwrap();
+    assert_eq!(history.fleet.answer_text("c.example.com", "namespaces").unwrap(), r#"{"inputs":[]}"#);
+    assert_eq!(list(&history.fleet), r#"{"inputs":[]}"#);
+}
+
+#[test]
+fn what_is_frozen_stays_on_the_list_as_it_is() {
+    let freeze =
+        operation(Verb::Create, "freezes/f", json!({"selector": "environment=dev,tier!=x", "reason": "bad"}));
+    let mut history = History { fleet: Fleet::from_json(BASE).unwrap() };
+    history.write(&[freeze]).unwrap();
+    insta::assert_snapshot!(history.fleet.answer_text("c.example.com", "namespaces").unwrap_err(), @"the cluster is frozen by f: bad");
+    let mut refused = |operation: Operation| history.write(&[operation]).unwrap_err().to_string();
+    insta::assert_snapshot!([
+        refused(operation(Verb::Delete, "clusters/c", Value::Null)),
+        refused(operation(Verb::Patch, "clusters/c", json!({"environment": "qa"}))),
+        refused(operation(Verb::Patch, "clusters/c", json!({"labels": {"tier": "x"}}))),
+    ].join("\n"), @"
+    the change does not fit the fleet: it would leave the fleet list; the cluster is frozen by freezes/f: lift that first (frozen)
+    the change does not fit the fleet: its entry in the fleet list would change; the cluster is frozen by freezes/f: lift that first (frozen)
+    the change does not fit the fleet: /labels: it would no longer be selected by `environment=dev,tier!=x`; the cluster is frozen by freezes/f: lift that first (frozen)
+    ");
+    history.write(&[operation(Verb::Patch, "clusters/c", json!({"namespaces": []}))]).unwrap();
+    history.write(&[operation(Verb::Delete, "freezes/f", Value::Null)]).unwrap();
+    assert_eq!(history.fleet.answer_text("c.example.com", "namespaces").unwrap(), r#"{"inputs":[]}"#);
+}
+
+#[test]
+fn parts_are_written_where_they_are() {
+    let part = |verb, cluster: &str, field: &str, id: &str, body: Value| {
+        let body = (!body.is_null()).then_some(body);
+        Operation::new(verb, Key::new("clusters", cluster), body).on(field, id)
+    };
+    let components = "platform_components";
+    insta::assert_snapshot!(written(&[part(Verb::Update, "c", components, "cert-manager", json!({"oci_tag": "v2", "enabled": null}))]), @r#"clusters/c: {"cluster_dns":"c.example.com","cluster_name":"c","environment":"dev","id":"c","namespaces":[{"id":"n"}],"patches":{"grafana":{"a.b":"1"}},"platform_components":[{"id":"cert-manager","oci_tag":"v2"},{"id":"grafana"}]}"#);
+    insta::assert_snapshot!(written(&[part(Verb::Update, "c", components, "grafana", json!({"id": "grafana", "oci_tag": "v2"}))]), @r#"clusters/c: {"cluster_dns":"c.example.com","cluster_name":"c","environment":"dev","id":"c","namespaces":[{"id":"n"}],"patches":{"grafana":{"a.b":"1"}},"platform_components":[{"id":"cert-manager"},{"id":"grafana","oci_tag":"v2"}]}"#);
+    insta::assert_snapshot!(written(&[part(Verb::Delete, "c", components, "grafana", Value::Null), part(Verb::Delete, "c", "patches", "grafana", Value::Null)]), @r#"clusters/c: {"cluster_dns":"c.example.com","cluster_name":"c","environment":"dev","id":"c","namespaces":[{"id":"n"}],"patches":{},"platform_components":[{"id":"cert-manager"}]}"#);
+    insta::assert_snapshot!(written(&[part(Verb::Update, "c", "patches", "grafana", json!({"new": "1", "a.b": null}))]), @r#"clusters/c: {"cluster_dns":"c.example.com","cluster_name":"c","environment":"dev","id":"c","namespaces":[{"id":"n"}],"patches":{"grafana":{"new":"1"}},"platform_components":[{"id":"cert-manager"},{"id":"grafana"}]}"#);
+    insta::assert_snapshot!(refused(&[part(Verb::Patch, "c", "rolebindings", "r", json!({}))]), @"not_found: clusters/c/rolebindings/r does not exist");
+    insta::assert_snapshot!(refused(&[part(Verb::Update, "c", "namespaces", "gone", json!({}))]), @"
+    invalid: the document is not valid: /namespaces/1/id: namespaces/gone does not exist (reference)
+    /namespaces/1/id: namespaces/gone does not exist (reference)
+    ");
+    insta::assert_snapshot!(refused(&[part(Verb::Update, "c", "labels", "x", json!({}))]), @"not_found: clusters/c/labels/x does not exist");
+    insta::assert_snapshot!(refused(&[part(Verb::Update, "c", components, "grafana", json!({"id": "other"}))]), @"
+    invalid: the document is not valid: /id: the id of clusters/c/platform_components/grafana cannot be changed (id)
+    /id: the id of clusters/c/platform_components/grafana cannot be changed (id)
+    ");
+    insta::assert_snapshot!(refused(&[part(Verb::Update, "c", components, "grafana", json!({"oci_tag": 7}))]), @r#"
+    invalid: the document is not valid: /platform_components/1/oci_tag: 7 is not a string; write "7" (type)
+    /platform_components/1/oci_tag: 7 is not a string; write "7" (type)
+    "#);
+}
+
+#[test]
+fn many_clusters_are_one_operation() {
+    let every = |verb, select: &str, body: Value| {
+        let operation = Operation::new(verb, Key::new("clusters", "*"), (!body.is_null()).then_some(body));
+        Operation { select: Some(select.into()), ..operation.on("platform_components", "grafana") }
+    };
+    insta::assert_snapshot!(written(&[every(Verb::Patch, "environment=dev", json!({"oci_tag": "v2"}))]), @r#"clusters/c: {"cluster_dns":"c.example.com","cluster_name":"c","environment":"dev","id":"c","namespaces":[{"id":"n"}],"patches":{"grafana":{"a.b":"1"}},"platform_components":[{"id":"cert-manager"},{"id":"grafana","oci_tag":"v2"}]}"#);
+    insta::assert_snapshot!(written(&[every(Verb::Delete, "", Value::Null)]), @r#"clusters/c: {"cluster_dns":"c.example.com","cluster_name":"c","environment":"dev","id":"c","namespaces":[{"id":"n"}],"patches":{"grafana":{"a.b":"1"}},"platform_components":[{"id":"cert-manager"}]}"#);
+    insta::assert_snapshot!(refused(&[every(Verb::Patch, "environment=prod", json!({}))]), @"
+    invalid: the document is not valid: /select: `environment=prod` selects no cluster; allow_empty lets that be (no_match)
+    /select: `environment=prod` selects no cluster; allow_empty lets that be (no_match)
+    ");
+    insta::assert_snapshot!(refused(&[every(Verb::Patch, "environment=", json!({}))]), @"
+    invalid: the document is not valid: /select: `environment=` selects no cluster; allow_empty lets that be (no_match)
+    /select: `environment=` selects no cluster; allow_empty lets that be (no_match)
+    ");
+    insta::assert_snapshot!(refused(&[every(Verb::Patch, "a b", json!({}))]), @"
+    invalid: the document is not valid: /select: at character 3: expected =, ==, !=, in, notin, > or <, a comma or the end (selector)
+    /select: at character 3: expected =, ==, !=, in, notin, > or <, a comma or the end (selector)
+    ");
+    insta::assert_snapshot!(refused(&[every(Verb::Create, "", json!({}))]), @"
+    invalid: the document is not valid: /select: a create names its document; update appends what a selected cluster lacks (selector)
+    /select: a create names its document; update appends what a selected cluster lacks (selector)
+    ");
+    insta::assert_snapshot!(refused(&[Operation { select: None, ..every(Verb::Patch, "", json!({})) }]), @"
+    invalid: the document is not valid: /select: `*` needs a selector; an empty one selects every cluster (missing_field)
+    /select: `*` needs a selector; an empty one selects every cluster (missing_field)
+    ");
+    insta::assert_snapshot!(refused(&[
+        every(Verb::Patch, "a b", json!({})),
+        operation(Verb::Patch, "namespaces/gone", json!({})),
+        operation(Verb::Create, "namespaces/n", json!({})),
+        operation(Verb::Patch, "namespaces/n", json!({"labels": {"a": "b"}})),
+        operation(Verb::Create, "clusters/d", json!({"cluster_name": "d", "cluster_dns": "d.example.com", "environment": "dev", "namespaces": [{"id": "gone"}]})),
+        every(Verb::Patch, "", json!({"oci_tag": 7})),
+        operation(Verb::Delete, "platform_components/grafana", Value::Null),
+    ]), @r#"
+    invalid: the document is not valid: 6 violations
+    change 0: /select: at character 3: expected =, ==, !=, in, notin, > or <, a comma or the end (selector)
+    change 1: namespaces/gone: namespaces/gone does not exist (not_found)
+    change 2: namespaces/n: namespaces/n exists already; update it with PUT or PATCH (exists)
+    change 5: clusters/c/platform_components/1/oci_tag: 7 is not a string; write "7" (type)
+    change 6: platform_components/grafana: platform_components/grafana is still referred to by clusters/c; remove the references first, or delete it with force=true (referenced)
+    change 4: clusters/d/namespaces/0/id: namespaces/gone does not exist (reference)
+    "#);
+    let unselected = Operation { allow_empty: true, ..every(Verb::Patch, "environment=prod", json!({})) };
+    insta::assert_snapshot!(written(&[unselected]), @"");
 }
 
 #[test]
@@ -207,8 +353,8 @@ fn an_answer_that_flux_would_not_read_is_refused() {
         .collect();
     operations.push(operation(Verb::Update, "clusters/c", json!({"namespaces": namespaces})));
     insta::assert_snapshot!(refused(&operations), @"
-    invalid: the document is not valid: clusters/c/namespaces: the cluster would get 10001 inputs; Flux takes 10000 and drops the rest unsaid (answer_too_large)
-    clusters/c/namespaces: the cluster would get 10001 inputs; Flux takes 10000 and drops the rest unsaid (answer_too_large)
+    invalid: the document is not valid: change 10001: clusters/c/namespaces: the cluster would get 10001 inputs; Flux takes 10000 and drops the rest unsaid (answer_too_large)
+    change 10001: clusters/c/namespaces: the cluster would get 10001 inputs; Flux takes 10000 and drops the rest unsaid (answer_too_large)
     ");
     let large = json!({"release": {"values": {"x": "y".repeat(950_000)}}});
     insta::assert_snapshot!(refused(&[operation(Verb::Patch, "platform_components/grafana", large)]), @"
@@ -273,9 +419,9 @@ fn versions_are_such_as_flux_reads() {
         operation(Verb::Patch, "platform_components/grafana", json!({"oci_tag": "v1.0.0_build", "component_version": "main"})),
     ]), @"
     invalid: the document is not valid: 3 violations
-    platform_components/grafana/oci_tag: `v1.0.0_build` is no version of a chart: write 1.2.3, v1.2.3-1, or a range such as ~1.2 or >=1.2 <2 (version)
-    clusters/c/platform_components/0/oci_tag: `main` is no version of a chart: write 1.2.3, v1.2.3-1, or a range such as ~1.2 or >=1.2 <2 (version)
-    clusters/c/platform_components/1/oci_tag: `main` is no version of a chart: write 1.2.3, v1.2.3-1, or a range such as ~1.2 or >=1.2 <2 (version)
+    change 1: platform_components/grafana/oci_tag: `v1.0.0_build` is no version of a chart: write 1.2.3, v1.2.3-1, or a range such as ~1.2 or >=1.2 <2 (version)
+    change 0: clusters/c/platform_components/0/oci_tag: `main` is no version of a chart: write 1.2.3, v1.2.3-1, or a range such as ~1.2 or >=1.2 <2 (version)
+    change 0: clusters/c/platform_components/1/oci_tag: `main` is no version of a chart: write 1.2.3, v1.2.3-1, or a range such as ~1.2 or >=1.2 <2 (version)
     ");
 }
 
