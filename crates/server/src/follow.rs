@@ -83,6 +83,15 @@ pub(crate) async fn catch_up(view: &View) -> Result<(), Behind> {
                 }
             }
             Changes::Diverged(theirs) => return Err(Behind::Mute(diverged(head.position, theirs))),
+            Changes::Forgotten(_) => {
+                let why =
+                    "its log no longer reaches back to the revision that this process had seen: restart it";
+                return Err(Behind::Mute(Mute {
+                    code: "history_cut",
+                    sentence: sentence(why),
+                    at_once: false,
+                }));
+            }
         }
     }
     if head.position == known {

@@ -15,7 +15,7 @@ pub enum ErrorKind {
     Replaced,
     /// A newer release must run: the store says that this one may not read it.
     TooNew,
-    /// The revision asked for is not in the log.
+    /// The revision asked for is above the head, or before the history begins.
     NotFound,
     /// The caller broke the contract of [`commit`](crate::Store::commit): a bug. Nothing was written.
     Invalid,

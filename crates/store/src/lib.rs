@@ -3,11 +3,13 @@
 #![warn(missing_docs)]
 
 mod error;
+mod history;
 mod memory;
 mod rules;
 mod sqlite;
 
 pub use error::{Error, ErrorKind};
+pub use history::{EntryDetail, Past, Record, Revised, Version};
 pub use memory::MemoryStore;
 pub use sqlite::{Access, SqliteStore};
 
@@ -74,6 +76,9 @@ pub enum Changes {
     /// The history here is not the one that the reader saw: its head is lower, or another entry
     /// stands at that revision. Nothing may be concluded from what this store holds now.
     Diverged(Position),
+    /// The history begins at this revision, above the one that the reader saw, so that it cannot be
+    /// told whether this is the history that it saw. Only loading the whole leads on from here.
+    Forgotten(u64),
 }
 
 /// Which entries of the log are asked for. Absent conditions hold for every entry.
@@ -81,8 +86,11 @@ pub enum Changes {
 pub struct LogQuery {
     /// Only entries that changed a document of this type (plural).
     pub kind: Option<String>,
-    /// Only entries that changed a document with this id.
+    /// Only entries that changed a document with this id; of the type above, where both are asked for.
     pub id: Option<String>,
+    /// Only entries that changed at least one of these documents; empty: no condition. Together with
+    /// a type or an id, one of these that has them.
+    pub keys: Vec<Key>,
     /// Only entries of this principal.
     pub principal: Option<String>,
     /// Only entries at or after this time (milliseconds since 1970 UTC).
@@ -111,6 +119,10 @@ pub struct LogQuery {
 /// [`min_reader`](ChangeSet::min_reader) in it. To a process below the minimum every call, a commit
 /// too, is [`ErrorKind::TooNew`].
 ///
+/// **History.** It begins at revision 0, or after [`forget`](Store::forget) at a later one,
+/// [`history_begins`](Store::history_begins). The state at that revision can be read, and so can every
+/// later one; the entries after it are in the log, each with the state before it and after it.
+///
 /// Errors are classed by what the caller can do ([`ErrorKind`]); expected outcomes are values.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
@@ -118,7 +130,8 @@ pub trait Store: Send + Sync + 'static {
     async fn head(&self) -> Result<(StoreId, Position), Error>;
 
     /// Every document as of revision `at`, or of the head where `at` is `None`.
-    /// A revision that the log does not hold is [`ErrorKind::NotFound`].
+    /// A revision above the head, or below [`history_begins`](Store::history_begins), is
+    /// [`ErrorKind::NotFound`].
     async fn load(&self, at: Option<u64>) -> Result<Snapshot, Error>;
 
     /// Appends `change_sets` to the log, in order, if the head is still `expected`.
@@ -132,8 +145,42 @@ pub trait Store: Send + Sync + 'static {
     /// The entries after `seen`, oldest first, at most `limit` of them.
     async fn changes_since(&self, seen: Position, limit: usize) -> Result<Changes, Error>;
 
-    /// The entries that match `query`, newest first.
-    async fn log(&self, query: &LogQuery) -> Result<Vec<Entry>, Error>;
+    /// The entries that match `query`, newest first, as lists show them. What it costs depends on how
+    /// many are returned, not on how much each of them changed.
+    async fn log(&self, query: &LogQuery) -> Result<Vec<Record>, Error>;
+
+    /// The entry that stands at `revision`, and of the documents that it changed, ordered by type and
+    /// id, those from `offset` on, at most `limit`. No entry stands where the history begins, not at
+    /// revision 0 either: that is [`Past::Forgotten`].
+    async fn entry(&self, revision: u64, offset: usize, limit: usize) -> Result<Past<EntryDetail>, Error>;
+
+    /// The document `key` as of `revision`; `None` where it did not exist then.
+    async fn read_at(&self, key: &Key, revision: u64) -> Result<Past<Option<Stored>>, Error>;
+
+    /// The versions of the document `key`, newest first, at most `limit`: those with a revision lower
+    /// than `below`, or all. A deletion is a version too.
+    ///
+    /// Of a history that was cut, one version at or below [`history_begins`](Store::history_begins)
+    /// comes last where the document existed then: what it was before that is not known. Where no
+    /// version stands there, the oldest one created the document.
+    async fn versions(&self, key: &Key, below: Option<u64>, limit: usize) -> Result<Vec<Version>, Error>;
+
+    /// The last revision at or before the time `at` (milliseconds since 1970 UTC): the one whose state
+    /// held then. Before the first entry it is 0; `None` where the history no longer reaches back to
+    /// that time.
+    async fn revision_at(&self, at: i64) -> Result<Option<u64>, Error>;
+
+    /// The first revision whose state can be read: 0 as long as nothing was forgotten.
+    async fn history_begins(&self) -> Result<u64, Error>;
+
+    /// Drops the entries older than the time `before` (milliseconds since 1970 UTC) and the versions of
+    /// documents that no state from then on is made of, and returns how many entries left the log.
+    ///
+    /// The state that held at `before` and every later one stay exactly as they are, and the head's entry
+    /// always stays in the log. Of a version that is still needed its author, time and reason stay too.
+    /// It may work in several steps, each of which leaves a sound store: where it fails or is
+    /// dropped half-way, the history begins somewhere in between, and the next call goes on.
+    async fn forget(&self, before: i64) -> Result<u64, Error>;
 
     /// Returns when the head may have moved past revision `seen`. It may return early, and it
     /// returns at once where the head is already past `seen`; a change made by another process may

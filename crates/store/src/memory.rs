@@ -9,7 +9,8 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::{
-    Changes, Committed, Error, ErrorKind, LogQuery, Position, Snapshot, Store, StoreId, Stored, rules,
+    Changes, Committed, EntryDetail, Error, LogQuery, Past, Position, Record, Revised, Snapshot, Store,
+    StoreId, Stored, Version, rules,
 };
 
 /// A [`Store`] in memory. A clone is another handle to the same content.
@@ -28,10 +29,27 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct Log {
+    begins: Beginning,
+    /// Those after the beginning, without a gap.
     entries: Vec<Entry>,
     ids: HashSet<EntryId>,
     documents: Documents,
     min_reader: u32,
+}
+
+/// Where the history begins, and the state there.
+#[derive(Debug)]
+struct Beginning {
+    position: Position,
+    /// Before the first entry there is no time.
+    at: i64,
+    documents: BTreeMap<Key, Version>,
+}
+
+impl Default for Beginning {
+    fn default() -> Self {
+        Beginning { position: Position::START, at: i64::MIN, documents: BTreeMap::new() }
+    }
 }
 
 type Documents = BTreeMap<Key, Stored>;
@@ -72,13 +90,19 @@ impl Default for MemoryStore {
 
 impl Log {
     fn head(&self) -> Position {
-        self.entries.last().map_or(Position::START, position)
+        self.entries.last().map_or(self.begins.position, position)
     }
 
-    /// The position at `revision`, where the log has come that far.
-    fn at(&self, revision: u64) -> Option<Position> {
-        let Some(index) = revision.checked_sub(1) else { return Some(Position::START) };
-        self.entries.get(usize::try_from(index).ok()?).map(position)
+    fn at(&self, revision: u64) -> Past<Position> {
+        let begins = self.begins.position;
+        if revision == begins.revision { Past::Known(begins) } else { self.entry(revision).map(position) }
+    }
+
+    fn entry(&self, revision: u64) -> Past<&Entry> {
+        let begins = self.begins.position.revision;
+        let Some(index) = revision.checked_sub(begins + 1) else { return Past::Forgotten(begins) };
+        let entry = usize::try_from(index).ok().and_then(|index| self.entries.get(index));
+        entry.map_or(Past::Ahead(self.head().revision), Past::Known)
     }
 
     fn append(&mut self, change_set: ChangeSet) -> Entry {
@@ -91,10 +115,72 @@ impl Log {
         self.entries.push(entry.clone());
         entry
     }
+
+    /// Every document as of `revision`, which the history holds.
+    fn documents_at(&self, revision: u64) -> Documents {
+        let stored = |(key, version): (&Key, &Version)| {
+            let body = version.body.clone()?;
+            Some((key.clone(), Stored { key: key.clone(), revision: version.revision, body }))
+        };
+        let mut documents: Documents = self.begins.documents.iter().filter_map(stored).collect();
+        let entries = self.entries.iter().take_while(|entry| entry.revision <= revision);
+        entries.for_each(|entry| apply(&mut documents, entry));
+        documents
+    }
+
+    /// What the history holds of one document, newest first.
+    fn versions(&self, key: &Key) -> impl Iterator<Item = Version> {
+        let of = |entry: &Entry| {
+            let change = entry.change_set.documents.iter().find(|document| document.key == *key)?;
+            Some(version(entry, change.body.clone()))
+        };
+        self.entries.iter().rev().filter_map(of).chain(self.begins.documents.get(key).cloned())
+    }
+
+    /// Lets the history begin `count` entries later.
+    fn forget(&mut self, count: usize) {
+        for entry in self.entries.drain(..count) {
+            self.begins.position = position(&entry);
+            self.begins.at = entry.at;
+            for DocumentChange { key, body } in &entry.change_set.documents {
+                match body.clone() {
+                    Some(body) => {
+                        self.begins.documents.insert(key.clone(), version(&entry, Some(body)));
+                    }
+                    None => {
+                        self.begins.documents.remove(key);
+                    }
+                }
+            }
+        }
+    }
 }
 
 fn position(entry: &Entry) -> Position {
     Position { revision: entry.revision, entry: entry.change_set.entry }
+}
+
+fn version(entry: &Entry, body: Option<Vec<u8>>) -> Version {
+    let ChangeSet { principal, reason, .. } = entry.change_set.clone();
+    Version { revision: entry.revision, at: entry.at, principal, reason, body }
+}
+
+fn record(entry: &Entry) -> Record {
+    let Entry { revision, at, change_set } = entry;
+    let mut documents: Vec<&Key> = change_set.documents.iter().map(|document| &document.key).collect();
+    documents.sort_unstable();
+    Record {
+        revision: *revision,
+        entry: change_set.entry,
+        at: *at,
+        principal: change_set.principal.clone(),
+        reason: change_set.reason.clone(),
+        request_id: change_set.request_id.clone(),
+        operations: rules::shown(&change_set.operations),
+        operation_count: change_set.operations.len(),
+        document_count: documents.len(),
+        documents: documents.into_iter().take(Record::SHOWN).cloned().collect(),
+    }
 }
 
 fn apply(documents: &mut Documents, entry: &Entry) {
@@ -115,9 +201,10 @@ fn matches(entry: &Entry, query: &LogQuery) -> bool {
     let changes = |key: &Key| {
         query.kind.as_ref().is_none_or(|kind| *kind == key.kind)
             && query.id.as_ref().is_none_or(|id| *id == key.id)
+            && (query.keys.is_empty() || query.keys.contains(key))
     };
-    let documents = &entry.change_set.documents;
-    (query.kind.is_none() && query.id.is_none() || documents.iter().any(|document| changes(&document.key)))
+    let any = query.kind.is_none() && query.id.is_none() && query.keys.is_empty();
+    (any || entry.change_set.documents.iter().any(|document| changes(&document.key)))
         && query.principal.as_ref().is_none_or(|principal| *principal == entry.change_set.principal)
         && query.from.is_none_or(|from| entry.at >= from)
         && query.until.is_none_or(|until| entry.at < until)
@@ -134,17 +221,12 @@ impl Store for MemoryStore {
         let log = self.read()?;
         let position = match at {
             None => log.head(),
-            Some(revision) => log.at(revision).ok_or_else(|| {
-                Error::new(ErrorKind::NotFound, format!("revision {revision} is not in the log"))
-            })?,
+            Some(revision) => rules::known(revision, log.at(revision))?,
         };
         let documents = if position == log.head() {
             log.documents.values().cloned().collect()
         } else {
-            let mut documents = Documents::new();
-            let entries = log.entries.iter().take_while(|entry| entry.revision <= position.revision);
-            entries.for_each(|entry| apply(&mut documents, entry));
-            documents.into_values().collect()
+            log.documents_at(position.revision).into_values().collect()
         };
         Ok(Snapshot { store: self.shared.id, position, documents })
     }
@@ -168,17 +250,71 @@ impl Store for MemoryStore {
 
     async fn changes_since(&self, seen: Position, limit: usize) -> Result<Changes, Error> {
         let log = self.read()?;
-        if log.at(seen.revision) != Some(seen) {
-            return Ok(Changes::Diverged(log.head()));
+        match log.at(seen.revision) {
+            Past::Known(position) if position == seen => {}
+            Past::Forgotten(begins) => return Ok(Changes::Forgotten(begins)),
+            Past::Known(_) | Past::Ahead(_) => return Ok(Changes::Diverged(log.head())),
         }
         let newer = log.entries.iter().skip_while(|entry| entry.revision <= seen.revision);
         Ok(Changes::Entries(newer.take(limit).cloned().collect()))
     }
 
-    async fn log(&self, query: &LogQuery) -> Result<Vec<Entry>, Error> {
+    async fn log(&self, query: &LogQuery) -> Result<Vec<Record>, Error> {
         let log = self.read()?;
         let found = log.entries.iter().rev().filter(|entry| matches(entry, query));
-        Ok(found.take(query.limit).cloned().collect())
+        Ok(found.take(query.limit).map(record).collect())
+    }
+
+    async fn entry(&self, revision: u64, offset: usize, limit: usize) -> Result<Past<EntryDetail>, Error> {
+        let log = self.read()?;
+        Ok(log.entry(revision).map(|entry| {
+            let before = log.documents_at(revision - 1);
+            let mut changes: Vec<&DocumentChange> = entry.change_set.documents.iter().collect();
+            changes.sort_unstable_by_key(|change| &change.key);
+            let revised = |DocumentChange { key, body }: &DocumentChange| Revised {
+                key: key.clone(),
+                before: before.get(key).map(|stored| stored.body.clone()),
+                after: body.clone(),
+            };
+            EntryDetail {
+                record: record(entry),
+                operations: entry.change_set.operations.clone(),
+                documents: changes.into_iter().skip(offset).take(limit).map(revised).collect(),
+            }
+        }))
+    }
+
+    async fn read_at(&self, key: &Key, revision: u64) -> Result<Past<Option<Stored>>, Error> {
+        let log = self.read()?;
+        Ok(log.at(revision).map(|_| {
+            let then = log.versions(key).find(|version| version.revision <= revision)?;
+            Some(Stored { key: key.clone(), revision: then.revision, body: then.body? })
+        }))
+    }
+
+    async fn versions(&self, key: &Key, below: Option<u64>, limit: usize) -> Result<Vec<Version>, Error> {
+        let log = self.read()?;
+        let asked = |version: &Version| below.is_none_or(|below| version.revision < below);
+        Ok(log.versions(key).filter(asked).take(limit).collect())
+    }
+
+    async fn revision_at(&self, at: i64) -> Result<Option<u64>, Error> {
+        let log = self.read()?;
+        let begins = (log.begins.at <= at).then_some(log.begins.position.revision);
+        let last = log.entries.iter().rev().find(|entry| entry.at <= at);
+        Ok(last.map(|entry| entry.revision).or(begins))
+    }
+
+    async fn history_begins(&self) -> Result<u64, Error> {
+        Ok(self.read()?.begins.position.revision)
+    }
+
+    async fn forget(&self, before: i64) -> Result<u64, Error> {
+        let mut log = self.write()?;
+        let old = log.entries.iter().take_while(|entry| entry.at < before).count();
+        let due = old.min(log.entries.len().saturating_sub(1));
+        log.forget(due);
+        Ok(u64::try_from(due).unwrap_or(u64::MAX))
     }
 
     async fn wait(&self, seen: u64) {

@@ -3,9 +3,9 @@
 use std::collections::HashSet;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use flux_resourceset_model::change::{ChangeSet, EntryId};
+use flux_resourceset_model::change::{ChangeSet, EntryId, Operation};
 
-use crate::{Error, ErrorKind};
+use crate::{Error, ErrorKind, Past, Record};
 
 /// Refuses what no store may hold, whatever is in it already.
 pub(crate) fn check_change_sets(change_sets: &[ChangeSet], reader: u32) -> Result<(), Error> {
@@ -44,6 +44,34 @@ pub(crate) fn check_reader(minimum: u32, reader: u32) -> Result<(), Error> {
 pub(crate) fn entry_time(last: i64) -> i64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(now.as_millis()).unwrap_or(i64::MAX).max(last)
+}
+
+/// What a [`Record`] shows of `operations`.
+pub(crate) fn shown(operations: &[Operation]) -> Vec<Operation> {
+    let first = operations.iter().take(Record::SHOWN);
+    first
+        .map(|Operation { verb, key, part, select, allow_empty, body: _, force }| Operation {
+            verb: *verb,
+            key: key.clone(),
+            part: part.clone(),
+            select: select.clone(),
+            allow_empty: *allow_empty,
+            body: None,
+            force: *force,
+        })
+        .collect()
+}
+
+/// What [`load`](crate::Store::load) answers about a `revision` of which there may be nothing.
+pub(crate) fn known<T>(revision: u64, past: Past<T>) -> Result<T, Error> {
+    let message = match past {
+        Past::Known(known) => return Ok(known),
+        Past::Forgotten(begins) => {
+            format!("revision {revision} was forgotten: the history begins at revision {begins}")
+        }
+        Past::Ahead(head) => format!("revision {revision} is not in the log, which ends at revision {head}"),
+    };
+    Err(Error::new(ErrorKind::NotFound, message))
 }
 
 #[cfg(test)]

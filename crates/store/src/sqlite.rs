@@ -3,6 +3,8 @@
 
 mod database;
 mod failure;
+mod forget;
+mod history;
 mod log;
 mod schema;
 #[cfg(test)]
@@ -14,13 +16,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use flux_resourceset_model::change::{ChangeSet, Entry, READER_VERSION};
+use flux_resourceset_model::change::{ChangeSet, Entry, Key, READER_VERSION};
 use rusqlite::TransactionBehavior;
 use tokio::sync::watch;
 
 use self::database::Database;
 use self::worker::Workers;
-use crate::{Changes, Committed, Error, ErrorKind, LogQuery, Position, Snapshot, Store, StoreId, rules};
+use crate::{
+    Changes, Committed, EntryDetail, Error, ErrorKind, LogQuery, Past, Position, Record, Snapshot, Store,
+    StoreId, Stored, Version, rules,
+};
 
 /// How often a waiting reader looks for what another process committed.
 const LOOK_UP: Duration = Duration::from_millis(200);
@@ -96,6 +101,13 @@ impl SqliteStore {
         Ok(SqliteStore { readers, writer, path, reader, head: Arc::new(watch::Sender::new(0)) })
     }
 
+    fn writer(&self) -> Result<&Workers, Error> {
+        self.writer.as_ref().ok_or_else(|| {
+            let sentence = "this process may only read it: write through one that may write";
+            failure::Failure::new(ErrorKind::Unavailable, sentence).of(&self.path)
+        })
+    }
+
     async fn read<T, W>(&self, work: W) -> Result<T, Error>
     where
         T: Send + 'static,
@@ -136,10 +148,7 @@ impl Store for SqliteStore {
         }
         rules::check_change_sets(&change_sets, self.reader)
             .map_err(|error| failure::Failure::from(error).of(&self.path))?;
-        let Some(writer) = &self.writer else {
-            let sentence = "this process may only read it: write through one that may write";
-            return Err(failure::Failure::new(ErrorKind::Unavailable, sentence).of(&self.path));
-        };
+        let writer = self.writer()?;
         let head = Arc::clone(&self.head);
         writer
             .call(move |database| {
@@ -159,9 +168,48 @@ impl Store for SqliteStore {
         self.read(move |transaction, _| log::changes_since(transaction, seen, limit)).await
     }
 
-    async fn log(&self, query: &LogQuery) -> Result<Vec<Entry>, Error> {
+    async fn log(&self, query: &LogQuery) -> Result<Vec<Record>, Error> {
         let query = query.clone();
-        self.read(move |transaction, _| log::log(transaction, &query)).await
+        self.read(move |transaction, _| history::log(transaction, &query)).await
+    }
+
+    async fn entry(&self, revision: u64, offset: usize, limit: usize) -> Result<Past<EntryDetail>, Error> {
+        self.read(move |transaction, _| history::entry(transaction, revision, offset, limit)).await
+    }
+
+    async fn read_at(&self, key: &Key, revision: u64) -> Result<Past<Option<Stored>>, Error> {
+        let key = key.clone();
+        self.read(move |transaction, _| history::read_at(transaction, &key, revision)).await
+    }
+
+    async fn versions(&self, key: &Key, below: Option<u64>, limit: usize) -> Result<Vec<Version>, Error> {
+        let key = key.clone();
+        self.read(move |transaction, _| history::versions(transaction, &key, below, limit)).await
+    }
+
+    async fn revision_at(&self, at: i64) -> Result<Option<u64>, Error> {
+        self.read(move |transaction, _| history::revision_at(transaction, at)).await
+    }
+
+    async fn history_begins(&self) -> Result<u64, Error> {
+        self.read(|transaction, _| log::begins(transaction)).await
+    }
+
+    async fn forget(&self, before: i64) -> Result<u64, Error> {
+        let writer = self.writer()?;
+        let mut forgotten = 0;
+        loop {
+            // A step is a transaction of its own, and commits that wait get their turn in between.
+            let step = writer.call(move |database| {
+                database.transaction(TransactionBehavior::Immediate, |transaction, _| {
+                    forget::step(transaction, before)
+                })
+            });
+            match step.await? {
+                0 => return Ok(forgotten),
+                more => forgotten += more,
+            }
+        }
     }
 
     async fn wait(&self, seen: u64) {

@@ -8,7 +8,9 @@ use async_trait::async_trait;
 use flux_resourceset_merge::Fleet;
 use flux_resourceset_model::Rules;
 use flux_resourceset_model::change::Key;
-use flux_resourceset_store::{LogQuery, MemoryStore, Position, Snapshot, Store, StoreId};
+use flux_resourceset_store::{
+    EntryDetail, LogQuery, MemoryStore, Past, Position, Record, Snapshot, Store, StoreId, Stored, Version,
+};
 use serde_json::json;
 use tokio::time::sleep;
 
@@ -81,8 +83,32 @@ impl Store for Scripted {
         self.inner.changes_since(seen, limit).await
     }
 
-    async fn log(&self, query: &LogQuery) -> Result<Vec<Entry>, Error> {
+    async fn log(&self, query: &LogQuery) -> Result<Vec<Record>, Error> {
         self.inner.log(query).await
+    }
+
+    async fn entry(&self, revision: u64, offset: usize, limit: usize) -> Result<Past<EntryDetail>, Error> {
+        self.inner.entry(revision, offset, limit).await
+    }
+
+    async fn read_at(&self, key: &Key, revision: u64) -> Result<Past<Option<Stored>>, Error> {
+        self.inner.read_at(key, revision).await
+    }
+
+    async fn versions(&self, key: &Key, below: Option<u64>, limit: usize) -> Result<Vec<Version>, Error> {
+        self.inner.versions(key, below, limit).await
+    }
+
+    async fn revision_at(&self, at: i64) -> Result<Option<u64>, Error> {
+        self.inner.revision_at(at).await
+    }
+
+    async fn history_begins(&self) -> Result<u64, Error> {
+        self.inner.history_begins().await
+    }
+
+    async fn forget(&self, before: i64) -> Result<u64, Error> {
+        self.inner.forget(before).await
     }
 
     async fn wait(&self, seen: u64) {

@@ -6,9 +6,10 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
-use flux_resourceset_model::change::{ChangeSet, Entry};
+use flux_resourceset_model::change::{ChangeSet, Key};
 use flux_resourceset_store::{
-    Changes, Committed, Error, ErrorKind, LogQuery, MemoryStore, Position, Snapshot, Store, StoreId,
+    Changes, Committed, EntryDetail, Error, ErrorKind, LogQuery, MemoryStore, Past, Position, Record,
+    Snapshot, Store, StoreId, Stored, Version,
 };
 use tokio::sync::Semaphore;
 
@@ -115,9 +116,39 @@ impl Store for FaultyStore {
         self.inner.changes_since(seen, limit).await
     }
 
-    async fn log(&self, query: &LogQuery) -> Result<Vec<Entry>, Error> {
+    async fn log(&self, query: &LogQuery) -> Result<Vec<Record>, Error> {
         self.read()?;
         self.inner.log(query).await
+    }
+
+    async fn entry(&self, revision: u64, offset: usize, limit: usize) -> Result<Past<EntryDetail>, Error> {
+        self.read()?;
+        self.inner.entry(revision, offset, limit).await
+    }
+
+    async fn read_at(&self, key: &Key, revision: u64) -> Result<Past<Option<Stored>>, Error> {
+        self.read()?;
+        self.inner.read_at(key, revision).await
+    }
+
+    async fn versions(&self, key: &Key, below: Option<u64>, limit: usize) -> Result<Vec<Version>, Error> {
+        self.read()?;
+        self.inner.versions(key, below, limit).await
+    }
+
+    async fn revision_at(&self, at: i64) -> Result<Option<u64>, Error> {
+        self.read()?;
+        self.inner.revision_at(at).await
+    }
+
+    async fn history_begins(&self) -> Result<u64, Error> {
+        self.read()?;
+        self.inner.history_begins().await
+    }
+
+    async fn forget(&self, before: i64) -> Result<u64, Error> {
+        self.read()?;
+        self.inner.forget(before).await
     }
 
     async fn wait(&self, seen: u64) {

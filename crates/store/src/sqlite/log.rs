@@ -1,14 +1,13 @@
-//! The log and the documents as rows: each function is one question or one append, inside a
-//! transaction that its caller holds.
+//! The log and the documents as rows, for those who follow the head and who append to it: each
+//! function is one question or one append, inside a transaction that its caller holds.
 
 use flux_resourceset_model::change::{ChangeSet, DocumentChange, Entry, EntryId, Key, Operation};
-use rusqlite::types::Value;
-use rusqlite::{OptionalExtension, Params, Row, Transaction, params, params_from_iter};
+use rusqlite::{OptionalExtension, Params, Row, Transaction, params};
 use serde::Deserialize;
 
 use super::failure::Failure;
 use super::schema;
-use crate::{Changes, Committed, Error, ErrorKind, LogQuery, Position, Snapshot, StoreId, Stored, rules};
+use crate::{Changes, Committed, Error, ErrorKind, Past, Position, Snapshot, StoreId, Stored, rules};
 
 const COLUMNS: &str = "revision, entry, at, principal, reason, request_id, operations, min_reader";
 
@@ -30,8 +29,7 @@ pub(super) fn load(
         let documents = documents(transaction, sql, [])?;
         return Ok(Snapshot { store, position: head(transaction)?, documents });
     };
-    let position = position_at(transaction, at)?
-        .ok_or_else(|| Failure::new(ErrorKind::NotFound, format!("revision {at} is not in the log")))?;
+    let position = rules::known(at, position_at(transaction, at)?)?;
     let sql = "SELECT type, id, revision, body
                FROM (SELECT type, id, max(revision) AS revision FROM versions WHERE revision <= ?1
                      GROUP BY type, id)
@@ -66,8 +64,10 @@ pub(super) fn changes_since(
     seen: Position,
     limit: usize,
 ) -> Result<Changes, Failure> {
-    if position_at(transaction, seen.revision)? != Some(seen) {
-        return Ok(Changes::Diverged(head(transaction)?));
+    match position_at(transaction, seen.revision)? {
+        Past::Known(position) if position == seen => {}
+        Past::Forgotten(begins) => return Ok(Changes::Forgotten(begins)),
+        Past::Known(_) | Past::Ahead(_) => return Ok(Changes::Diverged(head(transaction)?)),
     }
     let sql = format!("SELECT {COLUMNS} FROM entries WHERE revision > ?1 ORDER BY revision LIMIT ?2");
     let entries = entries(transaction, &sql, [number(seen.revision), count(limit)])?;
@@ -75,43 +75,6 @@ pub(super) fn changes_since(
         return Err(Failure::new(ErrorKind::Corrupt, "entries are missing from the log: restore a backup"));
     }
     Ok(Changes::Entries(entries))
-}
-
-/// The entries that match `query`, newest first.
-pub(super) fn log(transaction: &Transaction<'_>, query: &LogQuery) -> Result<Vec<Entry>, Failure> {
-    let mut conditions = vec!["TRUE"];
-    let mut values = Vec::new();
-    let mut ask = |condition, value: Option<Value>| {
-        conditions.push(condition);
-        values.extend(value);
-    };
-    match (query.kind.clone(), query.id.clone()) {
-        (Some(kind), Some(id)) => {
-            ask("revision IN (SELECT revision FROM versions WHERE type = ?", Some(kind.into()));
-            ask("id = ?)", Some(id.into()));
-        }
-        (Some(kind), None) => {
-            ask("revision IN (SELECT revision FROM versions WHERE type = ?)", Some(kind.into()));
-        }
-        (None, Some(id)) => ask("revision IN (SELECT revision FROM versions WHERE id = ?)", Some(id.into())),
-        (None, None) => {}
-    }
-    if let Some(principal) = query.principal.clone() {
-        ask("principal = ?", Some(principal.into()));
-    }
-    if let Some(from) = query.from {
-        ask("at >= ?", Some(from.into()));
-    }
-    if let Some(until) = query.until {
-        ask("at < ?", Some(until.into()));
-    }
-    if let Some(below) = query.below {
-        ask("revision < ?", Some(number(below).into()));
-    }
-    values.push(count(query.limit).into());
-    let conditions = conditions.join(" AND ");
-    let sql = format!("SELECT {COLUMNS} FROM entries WHERE {conditions} ORDER BY revision DESC LIMIT ?");
-    entries(transaction, &sql, params_from_iter(values))
 }
 
 /// The last entry's position and time.
@@ -125,15 +88,28 @@ fn last(transaction: &Transaction<'_>) -> Result<Option<(Position, i64)>, Failur
     Ok(Some((Position { revision: revision_of(revision)?, entry: entry_id(&entry)? }, at)))
 }
 
-fn position_at(transaction: &Transaction<'_>, revision: u64) -> Result<Option<Position>, Failure> {
+/// The first revision whose state can be read.
+pub(super) fn begins(transaction: &Transaction<'_>) -> Result<u64, Failure> {
+    revision_of(transaction.prepare_cached("SELECT begins FROM meta")?.query_row([], |row| row.get(0))?)
+}
+
+/// The position at `revision`, where the history holds it.
+pub(super) fn position_at(transaction: &Transaction<'_>, revision: u64) -> Result<Past<Position>, Failure> {
+    let begins = begins(transaction)?;
+    if revision < begins {
+        return Ok(Past::Forgotten(begins));
+    }
     if revision == 0 {
-        return Ok(Some(Position::START));
+        return Ok(Past::Known(Position::START));
     }
     let entry: Option<String> = transaction
         .prepare_cached("SELECT entry FROM entries WHERE revision = ?1")?
         .query_row([number(revision)], |row| row.get(0))
         .optional()?;
-    entry.map(|entry| Ok(Position { revision, entry: entry_id(&entry)? })).transpose()
+    match entry {
+        Some(entry) => Ok(Past::Known(Position { revision, entry: entry_id(&entry)? })),
+        None => Ok(Past::Ahead(head(transaction)?.revision)),
+    }
 }
 
 fn documents(transaction: &Transaction<'_>, sql: &str, values: impl Params) -> Result<Vec<Stored>, Failure> {
@@ -188,9 +164,6 @@ fn append(transaction: &Transaction<'_>, entry: &Entry) -> Result<(), Failure> {
     if transaction.prepare_cached("SELECT 1 FROM entries WHERE entry = ?1")?.exists([&id])? {
         return Err(rules::repeated_entry(change_set.entry).into());
     }
-    let operations = serde_json::to_string(&change_set.operations).map_err(|source| {
-        Error::new(ErrorKind::Invalid, "an operation cannot be written as JSON").caused_by(source)
-    })?;
     let insert = format!("INSERT INTO entries ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)");
     transaction.prepare_cached(&insert)?.execute(params![
         number(*revision),
@@ -199,9 +172,16 @@ fn append(transaction: &Transaction<'_>, entry: &Entry) -> Result<(), Failure> {
         change_set.principal,
         change_set.reason,
         change_set.request_id,
-        operations,
+        json(&change_set.operations)?,
         change_set.min_reader,
     ])?;
+    transaction
+        .prepare_cached("INSERT INTO summaries (revision, operations, operation_count) VALUES (?1, ?2, ?3)")?
+        .execute(params![
+            number(*revision),
+            json(&rules::shown(&change_set.operations))?,
+            count(change_set.operations.len()),
+        ])?;
     for (place, document) in (0_i64..).zip(&change_set.documents) {
         put(transaction, number(*revision), place, document)?;
     }
@@ -230,7 +210,13 @@ fn put(
     Ok(())
 }
 
-fn operations(text: &str) -> Result<Vec<Operation>, Failure> {
+fn json(operations: &[Operation]) -> Result<String, Failure> {
+    serde_json::to_string(operations).map_err(|source| {
+        Error::new(ErrorKind::Invalid, "an operation cannot be written as JSON").caused_by(source).into()
+    })
+}
+
+pub(super) fn operations(text: &str) -> Result<Vec<Operation>, Failure> {
     let mut json = serde_json::Deserializer::from_str(text);
     // What was accepted from a client stands a few levels deeper here.
     json.disable_recursion_limit();
@@ -240,19 +226,23 @@ fn operations(text: &str) -> Result<Vec<Operation>, Failure> {
     })
 }
 
-fn entry_id(text: &str) -> Result<EntryId, Failure> {
+pub(super) fn entry_id(text: &str) -> Result<EntryId, Failure> {
     text.parse().map_err(|_| schema::foreign())
 }
 
-fn revision_of(number: i64) -> Result<u64, Failure> {
+pub(super) fn revision_of(number: i64) -> Result<u64, Failure> {
     u64::try_from(number).map_err(|_| schema::foreign())
 }
 
 /// No log comes near SQLite's largest integer, so what lies beyond is as good as it.
-fn number(revision: u64) -> i64 {
+pub(super) fn number(revision: u64) -> i64 {
     i64::try_from(revision).unwrap_or(i64::MAX)
 }
 
-fn count(limit: usize) -> i64 {
+pub(super) fn count(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
+}
+
+pub(super) fn size(count: i64) -> Result<usize, Failure> {
+    usize::try_from(count).map_err(|_| schema::foreign())
 }

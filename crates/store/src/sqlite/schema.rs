@@ -1,6 +1,6 @@
 //! The file's schema: how one is told from other files, created, checked and brought up to date.
 
-use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 use uuid::Uuid;
 
 use super::failure::Failure;
@@ -17,7 +17,13 @@ pub(super) struct Migration {
 }
 
 /// Index n leads from version n to n + 1; new ones are appended, released ones never changed.
-pub(super) const MIGRATIONS: &[Migration] = &[Migration { sql: include_str!("log.sql"), floor: 1 }];
+pub(super) const MIGRATIONS: &[Migration] = &[
+    Migration { sql: include_str!("log.sql"), floor: 1 },
+    Migration { sql: include_str!("history.sql"), floor: 1 },
+];
+
+/// The first version whose releases know that a history may have been cut.
+const KNOWS_CUT: u32 = 2;
 
 /// Where a file's schema stands for this release.
 #[derive(Debug, PartialEq, Eq)]
@@ -54,7 +60,8 @@ pub(super) fn migrate(connection: &mut Connection, migrations: &[Migration]) -> 
     }
     if from == 0 {
         let store = Uuid::new_v4().simple().to_string();
-        transaction.execute("INSERT INTO meta VALUES (1, ?1, 1, 1)", [store])?;
+        let insert = "INSERT INTO meta (only, store, min_reader, schema_floor) VALUES (1, ?1, 1, 1)";
+        transaction.execute(insert, [store])?;
         transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
     }
     if let Some(floor) = due.map(|migration| migration.floor).max() {
@@ -100,6 +107,14 @@ pub(super) fn raise_min_reader(transaction: &Transaction<'_>, min_reader: u32) -
     Ok(())
 }
 
+/// Lets the history begin at `revision`, for releases that know of it.
+pub(super) fn cut_history(transaction: &Transaction<'_>, revision: i64) -> Result<(), Failure> {
+    transaction
+        .prepare_cached("UPDATE meta SET begins = ?1, schema_floor = max(schema_floor, ?2)")?
+        .execute(params![revision, KNOWS_CUT])?;
+    Ok(())
+}
+
 /// The refusal of a database that is not a store.
 pub(super) fn foreign() -> Failure {
     let sentence = "the file is not a store of this software and was left as it is: check the path";
@@ -123,10 +138,12 @@ fn is_empty(connection: &Connection) -> Result<bool, rusqlite::Error> {
 mod tests {
     use super::*;
 
-    const LATER: &[Migration] = &[
-        Migration { sql: include_str!("log.sql"), floor: 1 },
-        Migration { sql: "CREATE TABLE later (x) STRICT_", floor: 2 },
-    ];
+    /// What a later release might bring.
+    fn later(sql: &[(&'static str, u32)]) -> Vec<Migration> {
+        let known = MIGRATIONS.iter().map(|Migration { sql, floor }| (*sql, *floor));
+        let all = known.chain(sql.iter().copied());
+        all.map(|(sql, floor)| Migration { sql, floor }).collect()
+    }
 
     fn store() -> Connection {
         let mut connection = Connection::open_in_memory().unwrap();
@@ -146,15 +163,14 @@ mod tests {
         let mut connection = store();
         let (id, floor) = meta(&connection);
         assert_eq!(floor, 1);
-        let later = [
-            Migration { sql: include_str!("log.sql"), floor: 1 },
-            Migration { sql: "CREATE TABLE second (x INTEGER) STRICT", floor: 2 },
-            Migration { sql: "CREATE TABLE third (x INTEGER) STRICT", floor: 1 },
-        ];
+        let later = later(&[
+            ("CREATE TABLE second (x INTEGER) STRICT", 3),
+            ("CREATE TABLE third (x INTEGER) STRICT", 1),
+        ]);
         assert_eq!(standing(&connection, &later).unwrap(), Standing::Old);
         migrate(&mut connection, &later).unwrap();
         assert_eq!(standing(&connection, &later).unwrap(), Standing::Usable);
-        assert_eq!(meta(&connection), (id, 2));
+        assert_eq!(meta(&connection), (id, 3));
         connection.execute_batch("SELECT * FROM second, third").unwrap();
         migrate(&mut connection, &later).unwrap();
     }
@@ -163,7 +179,7 @@ mod tests {
     fn a_migration_that_fails_leaves_the_file_at_its_old_version() {
         let mut connection = store();
         let before = meta(&connection);
-        migrate(&mut connection, LATER).unwrap_err();
+        migrate(&mut connection, &later(&[("CREATE TABLE later (x) STRICT_", 3)])).unwrap_err();
         assert_eq!(meta(&connection), before);
         assert_eq!(standing(&connection, MIGRATIONS).unwrap(), Standing::Usable);
     }
