@@ -44,11 +44,11 @@ struct Name {
 /// Read when they are asked for: the names change with the file, and a request notes its use elsewhere.
 impl Collector for Tokens {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
-        let help = "1 while TOKENS_FILE cannot be taken as it is and older tokens are in force";
+        let help = "1 while TOKENS_FILE cannot be taken as it is and older tokens are in force.";
         encoder
             .encode_descriptor("tokens_file_error", help, None, MetricType::Gauge)?
             .encode_gauge(&i64::from(self.file_refused()))?;
-        let help = "When a token of this name was last used; 0 for not since the start";
+        let help = "When a token of this name was last used; 0 for not since the start.";
         let name = "token_last_used_timestamp_seconds";
         let mut uses = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
         for (name, at) in self.last_uses() {

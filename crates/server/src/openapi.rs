@@ -42,8 +42,8 @@ fn document(routes: &Routes) -> Document {
     });
     let components = json!({
         "securitySchemes": {
-            "read": {"type": "http", "scheme": "bearer", "description": "AUTH_TOKEN; CRUD_AUTH_TOKEN does too."},
-            "write": {"type": "http", "scheme": "bearer", "description": "CRUD_AUTH_TOKEN."}
+            "read": {"type": "http", "scheme": "bearer", "description": "AUTH_TOKEN, or any token of TOKENS_FILE; CRUD_AUTH_TOKEN does too."},
+            "write": {"type": "http", "scheme": "bearer", "description": "CRUD_AUTH_TOKEN, or a token of TOKENS_FILE that may write."}
         },
         "schemas": schema::components(),
     });
