@@ -4,7 +4,7 @@ use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use flux_resourceset_model::change::{ChangeSet, DocumentChange, EntryId, Key};
+use flux_resourceset_model::change::{ChangeSet, DocumentChange, EntryId, Key, READER_VERSION};
 use flux_resourceset_server::RunError;
 use flux_resourceset_store::{LogQuery, MemoryStore, Store};
 use serde_json::json;
@@ -243,8 +243,11 @@ fn another_history_ends_polls_at_once() {
 
 #[test]
 fn what_this_release_does_not_know_is_not_followed() {
-    for (min_reader, kind, code) in [(2, "namespaces", "store_too_new"), (1, "profiles", "store_unreadable")]
-    {
+    let cases = [
+        (READER_VERSION + 1, "namespaces", "store_too_new"),
+        (READER_VERSION, "profiles", "store_unreadable"),
+    ];
+    for (min_reader, kind, code) in cases {
         let (server, _store, memory) = faulty(&[("MAX_STALENESS", "400ms")]);
         commit(&memory, min_reader, Key::new(kind, "y"), r#"{"id":"y"}"#);
         until("mute", || server.reader().get(POLL).status == 503);
