@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use flux_resourceset_model::change::{ChangeSet, Key};
 use flux_resourceset_store::{
-    Changes, Committed, EntryDetail, Error, ErrorKind, LogQuery, MemoryStore, Past, Position, Record, Snapshot,
-    Store, StoreId, Stored, Version,
+    Changes, Committed, EntryDetail, Error, ErrorKind, LogQuery, MemoryStore, Past, Position, Record,
+    Snapshot, Store, StoreId, Stored, Version,
 };
 
 /// What is wrong with the store.

@@ -1,11 +1,13 @@
-//! The conformance suite: every case of `cases` against every backend, each a test with a name of
+//! The conformance suite: every case of `cases` and `history` against every backend, each a test with a name of
 //! its own. A backend is added by implementing `Backend` and adding its lines here.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod backend;
 mod cases;
+mod history;
 mod reopened;
 mod sqlite_file;
+mod sqlite_history;
 
 macro_rules! tests {
     ($backend:ident; $($module:ident :: $case:ident,)+) => {
@@ -50,6 +52,16 @@ macro_rules! every_store {
                 cases::operations_are_kept_exactly,
                 cases::a_raised_minimum_turns_older_readers_away,
                 cases::a_change_set_that_the_writer_could_not_read_is_refused,
+                history::a_record_shows_the_first_of_many,
+                history::an_entry_shows_what_was_before_and_after,
+                history::a_document_is_read_as_of_a_revision,
+                history::versions_are_paged_newest_first,
+                history::a_time_finds_its_revision,
+                history::forgetting_leaves_every_later_state_as_it_was,
+                history::forgetting_at_once_leaves_the_state_as_it_was,
+                history::the_heads_entry_is_never_forgotten,
+                history::a_document_is_told_as_created_only_where_it_was,
+                history::writers_and_followers_go_on_while_it_is_forgotten,
             }
         }
     };
@@ -65,6 +77,7 @@ macro_rules! lasting_store {
                 reopened::a_dropped_commit_is_whole_or_absent_afterwards,
                 reopened::a_raised_minimum_is_remembered,
                 reopened::one_process_wakes_another,
+                reopened::what_was_forgotten_stays_forgotten,
             }
         }
     };

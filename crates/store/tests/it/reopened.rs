@@ -67,3 +67,18 @@ pub(crate) async fn one_process_wakes_another(backend: impl Backend) {
     write(&*one, vec![cluster("a", "1")]).await;
     timeout(Duration::from_secs(60), waiting).await.unwrap().unwrap();
 }
+
+pub(crate) async fn what_was_forgotten_stays_forgotten(backend: impl Backend) {
+    let store = backend.open().await;
+    let entries = write(&*store, vec![cluster("a", "1"), cluster("a", "2"), cluster("b", "3")]).await;
+    let before = (store.load(None).await.unwrap(), store.load(Some(2)).await.unwrap());
+    assert_eq!(store.forget(i64::MAX).await.unwrap(), 2);
+    drop(store);
+
+    let store = backend.open().await;
+    assert_eq!(store.history_begins().await.unwrap(), 2);
+    assert_eq!((store.load(None).await.unwrap(), store.load(Some(2)).await.unwrap()), before);
+    assert_eq!(store.changes_since(Position::START, 9).await.unwrap(), Changes::Forgotten(2));
+    let changes = store.changes_since(position(&entries[1]), 9).await.unwrap();
+    assert_eq!(changes, Changes::Entries(entries[2..].to_vec()));
+}
