@@ -88,15 +88,29 @@ impl Fleet {
         cluster: &'a Cluster,
         kind: &'a ResourceType,
     ) -> Box<dyn Iterator<Item = Input<'a>> + 'a> {
+        self.inputs_where(cluster, kind, |_| true)
+    }
+
+    /// Those of them whose ids `wanted` says.
+    pub(crate) fn inputs_where<'a, 'w>(
+        &'a self,
+        cluster: &'a Cluster,
+        kind: &'a ResourceType,
+        wanted: impl Fn(&str) -> bool + 'w,
+    ) -> Box<dyn Iterator<Item = Input<'a>> + 'w>
+    where
+        'a: 'w,
+    {
         if kind.plural() == PLATFORM_COMPONENTS {
             return Box::new(cluster.platform_components.iter().filter_map(move |reference| {
-                let catalog = self.component(&reference.id)?;
+                let catalog = self.component(&reference.id).filter(|_| wanted(&reference.id))?;
                 Some(Input::Component(Box::new(ComponentInput::merge(cluster, reference, catalog))))
             }));
         }
         let references = cluster.references.get(kind.plural()).into_iter().flatten();
         Box::new(references.filter_map(move |reference| {
-            let definition = self.definition(kind.plural(), &reference.id)?;
+            let definition =
+                self.definition(kind.plural(), &reference.id).filter(|_| wanted(&reference.id))?;
             Some(Input::Definition(DefinitionInput::merge(kind, cluster, reference, definition)))
         }))
     }

@@ -18,7 +18,7 @@ const LATEST: &str = "latest";
 static NO_PATCHES: Patches = Patches::new();
 
 /// One input of an answer.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub enum Input<'a> {
     /// By the platform component's rule.
     Component(Box<ComponentInput<'a>>),
@@ -35,6 +35,33 @@ pub struct ClusterBlock<'a> {
     pub dns: &'a str,
     /// Its `environment`.
     pub environment: &'a str,
+}
+
+impl<'a> Input<'a> {
+    /// Its id.
+    pub fn id(&self) -> &'a str {
+        match self {
+            Input::Component(input) => input.id,
+            Input::Definition(input) => &input.definition.id,
+        }
+    }
+
+    /// What becomes of its objects when it goes.
+    pub fn on_remove(&self) -> OnRemove {
+        match self {
+            Input::Component(input) => input.on_remove,
+            Input::Definition(input) => input.on_remove,
+        }
+    }
+
+    /// The two as values, without fields that are surely the same in both. Of large inputs that differ
+    /// in one field, little is copied.
+    pub(crate) fn differing(&self, other: &Self) -> (Value, Value) {
+        match (self, other) {
+            (Input::Component(one), Input::Component(other)) => one.differing(other),
+            _ => (to_value(self), to_value(other)),
+        }
+    }
 }
 
 impl<'a> ClusterBlock<'a> {
@@ -54,7 +81,7 @@ pub struct Source<'a> {
 }
 
 /// A platform component as one cluster gets it.
-#[derive(Debug, serde::Serialize)]
+#[derive(Debug, PartialEq, serde::Serialize)]
 pub struct ComponentInput<'a> {
     /// The component's id.
     pub id: &'a str,
@@ -112,6 +139,61 @@ impl<'a> ComponentInput<'a> {
     }
 }
 
+impl ComponentInput<'_> {
+    fn differing(&self, other: &Self) -> (Value, Value) {
+        // Taken apart whole, so that a field which is added cannot be forgotten here.
+        let ComponentInput {
+            id,
+            component_path,
+            component_version,
+            cluster_env_enabled,
+            depends_on,
+            enabled,
+            patches,
+            cluster,
+            source,
+            delivery,
+            on_remove,
+            release,
+        } = self;
+        let mut differing = Differing::default();
+        differing.add("id", id, &other.id);
+        differing.add("component_path", component_path, &other.component_path);
+        differing.add("component_version", component_version, &other.component_version);
+        differing.add("cluster_env_enabled", cluster_env_enabled, &other.cluster_env_enabled);
+        differing.add("depends_on", depends_on, &other.depends_on);
+        differing.add("enabled", enabled, &other.enabled);
+        differing.add("patches", patches, &other.patches);
+        differing.add("cluster", cluster, &other.cluster);
+        differing.add("source", source, &other.source);
+        differing.add("delivery", delivery, &other.delivery);
+        differing.add("on_remove", on_remove, &other.on_remove);
+        differing.add("release", release, &other.release);
+        (differing.one.into(), differing.other.into())
+    }
+}
+
+/// Two objects that are made of the fields in which they differ.
+#[derive(Default)]
+struct Differing {
+    one: Body,
+    other: Body,
+}
+
+impl Differing {
+    fn add<T: PartialEq + Serialize>(&mut self, field: &str, one: &T, other: &T) {
+        if one != other {
+            self.one.insert(field.into(), to_value(one));
+            self.other.insert(field.into(), to_value(other));
+        }
+    }
+}
+
+/// `value` as a value. Of what has string keys only, that cannot fail.
+pub(crate) fn to_value(value: &impl Serialize) -> Value {
+    serde_json::to_value(value).unwrap_or_default()
+}
+
 /// A definition as one cluster gets it: every property of the type's schema, whether written or not.
 #[derive(Debug)]
 pub struct DefinitionInput<'a> {
@@ -130,6 +212,22 @@ impl<'a> DefinitionInput<'a> {
     ) -> Self {
         let on_remove = reference.on_remove.or(definition.on_remove).unwrap_or_default();
         DefinitionInput { kind, definition, on_remove, cluster: ClusterBlock::of(cluster) }
+    }
+
+    /// What was written of the property `name`.
+    pub(crate) fn field(&self, name: &str) -> Option<&'a Value> {
+        self.definition.fields.get(name)
+    }
+}
+
+/// Equal inputs are equal bytes; a default that is written out makes an input another, and the same bytes.
+impl PartialEq for DefinitionInput<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        // Two revisions share what did not change.
+        let same = std::ptr::eq(self.definition, other.definition) || self.definition == other.definition;
+        same && self.kind.plural() == other.kind.plural()
+            && self.on_remove == other.on_remove
+            && self.cluster == other.cluster
     }
 }
 

@@ -18,19 +18,25 @@
 
 mod answer;
 mod check;
+mod difference;
 mod file;
 mod fleet;
 mod input;
 mod list;
+mod plan;
 mod prepare;
 mod refusal;
 mod release;
 
 pub use answer::NoAnswer;
+pub use difference::{FieldChange, difference};
 pub use file::PreparedFile;
 pub use fleet::{Document, Fleet, LoadError};
 pub use input::{ClusterBlock, ComponentInput, DefinitionInput, Input, Source};
 pub use list::{FleetFilter, NoList, Shard};
+pub use plan::{
+    Destruction, Effect, EffectKind, Frozen, Hidden, LIST, Plan, Warning, WarningCode, plan, plan_of,
+};
 pub use prepare::Prepared;
 pub use refusal::Refusal;
 pub use release::merge_release;

@@ -85,10 +85,10 @@ pub enum NoList {
 /// A cluster's entry in the list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub(crate) struct Listed<'a> {
-    id: &'a str,
-    cluster_name: &'a str,
-    cluster_dns: &'a str,
-    environment: &'a str,
+    pub(crate) id: &'a str,
+    pub(crate) cluster_name: &'a str,
+    pub(crate) cluster_dns: &'a str,
+    pub(crate) environment: &'a str,
 }
 
 impl<'a> From<&'a Cluster> for Listed<'a> {

@@ -1,0 +1,47 @@
+//! Which answers the changed documents can have a part in. Nothing else is looked at.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use flux_resourceset_model::change::Key;
+use flux_resourceset_model::{CLUSTERS, TOMBSTONES};
+
+use crate::fleet::Fleet;
+
+/// What of a cluster may have changed.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Scope<'a> {
+    /// Everything, and its entry in the list of clusters.
+    pub(crate) whole: bool,
+    /// These inputs, by type and id.
+    pub(crate) inputs: BTreeSet<(&'a str, &'a str)>,
+}
+
+/// The clusters, held ones too, whose answers may have changed, by id.
+pub(crate) fn affected<'a>(
+    before: &'a Fleet,
+    after: &'a Fleet,
+    changed: &BTreeSet<&'a Key>,
+) -> BTreeMap<&'a str, Scope<'a>> {
+    let mut scopes: BTreeMap<&str, Scope<'_>> = BTreeMap::new();
+    for key in changed {
+        if is_clusters(key) {
+            scopes.entry(&key.id).or_default().whole = true;
+        } else if is_polled(after, key) {
+            let referrers = before.referrers(key).chain(after.referrers(key));
+            for referrer in referrers.filter(|referrer| is_clusters(referrer)) {
+                scopes.entry(&referrer.id).or_default().inputs.insert((&key.kind, &key.id));
+            }
+        }
+    }
+    scopes
+}
+
+/// Whether `key` is a document that a cluster, held or not, stands in.
+pub(crate) fn is_clusters(key: &Key) -> bool {
+    key.kind == CLUSTERS || key.kind == TOMBSTONES
+}
+
+/// Whether `key` is what an input is made of.
+pub(crate) fn is_polled(fleet: &Fleet, key: &Key) -> bool {
+    fleet.resource_type(&key.kind).is_some_and(|kind| kind.flux_path().is_some())
+}
