@@ -216,6 +216,11 @@ impl Fleet {
         self.cluster(id).or_else(|| self.tombstone(id)?.held.as_deref())
     }
 
+    /// The last document of the deleted cluster `id`.
+    pub fn last_of(&self, id: &str) -> Option<&Body> {
+        Some(&self.tombstone(id)?.cluster)
+    }
+
     /// The ids of every [`subject`](Self::subject), in order.
     pub fn subjects(&self) -> impl Iterator<Item = &str> {
         let held = self.list(TOMBSTONES).filter(|(_, document)| document.cluster().is_some());

@@ -41,6 +41,12 @@ impl Fleet {
         draft.refuse(operations)?;
         Ok(draft.prepared())
     }
+
+    /// A part of a document; `None` where it has none such.
+    pub fn part(&self, key: &Key, part: &Part) -> Option<Body> {
+        let body = self.get(key)?.to_body();
+        ResourceType::of(&key.kind)?.part(&body, part).cloned()
+    }
 }
 
 /// The fleet as operations would leave it, before they are checked against each other.
@@ -139,7 +145,7 @@ impl<'a> Draft<'a> {
             let stored = |key: &Key| self.after.get(key).map(|document| document.to_body());
             let kind = ResourceType::of(CLUSTERS);
             keys.retain(|key| {
-                kind.zip(stored(key)).is_some_and(|(kind, body)| part_of(kind, &body, part).is_some())
+                kind.zip(stored(key)).is_some_and(|(kind, body)| kind.part(&body, part).is_some())
             });
         }
         if keys.is_empty() && !operation.allow_empty {
@@ -249,7 +255,7 @@ impl<'a> Draft<'a> {
         let Some((_, parts)) = kind.part_fields().find(|(field, _)| *field == part.field) else {
             return Err(Refusal::NotFound(target));
         };
-        let present = part_of(kind, &stored, part);
+        let present = kind.part(&stored, part);
         let after = match (operation.verb, present) {
             (Verb::Create, Some(_)) => return Err(Refusal::Exists(target)),
             (Verb::Patch | Verb::Delete, None) => return Err(Refusal::NotFound(target)),
@@ -403,16 +409,6 @@ impl<'a> Draft<'a> {
         });
         let min_reader = readers.max().unwrap_or(1);
         Prepared { documents, after: self.after, min_reader }
-    }
-}
-
-/// The part of `body` that `part` names.
-pub(crate) fn part_of<'a>(kind: &ResourceType, body: &'a Body, part: &Part) -> Option<&'a Body> {
-    let (_, parts) = kind.part_fields().find(|(field, _)| *field == part.field)?;
-    let field = body.get(&part.field)?;
-    match parts {
-        Parts::List => field.as_array()?.iter().find(|one| is_named(one, &part.id))?.as_object(),
-        Parts::Map => field.get(&part.id)?.as_object(),
     }
 }
 

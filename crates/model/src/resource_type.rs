@@ -4,10 +4,12 @@ use jsonschema::error::{TypeKind, ValidationErrorKind};
 use jsonschema::{JsonType, ValidationError, Validator};
 use serde_json::Value;
 
-use crate::change::Key;
+use crate::change::{Key, Part};
 use crate::text::check_text;
 use crate::violation::Violation;
-use crate::{Body, Cluster, Component, Definition, Freeze, Rules, Selector, Source, Tombstone, Unreadable, built_in};
+use crate::{
+    Body, Cluster, Component, Definition, Freeze, Rules, Selector, Source, Tombstone, Unreadable, built_in,
+};
 
 /// What the merge does with a type's documents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -121,6 +123,19 @@ impl ResourceType {
         })
     }
 
+    /// A part of the document `body`; `None` where it has none such.
+    pub fn part<'a>(&self, body: &'a Body, part: &Part) -> Option<&'a Body> {
+        let (_, parts) = self.part_fields().find(|(field, _)| *field == part.field)?;
+        let field = body.get(&part.field)?;
+        match parts {
+            Parts::List => {
+                let named = |one: &&Value| one.get("id").and_then(Value::as_str) == Some(&part.id);
+                field.as_array()?.iter().find(named)?.as_object()
+            }
+            Parts::Map => field.get(&part.id)?.as_object(),
+        }
+    }
+
     /// The [`READER_VERSION`](crate::change::READER_VERSION) of the first release that knows what `body` holds.
     pub fn min_reader(&self, body: &Body) -> u32 {
         let of = |schema: &Value| schema.get("x-min-reader").and_then(Value::as_u64);
@@ -196,7 +211,8 @@ impl ResourceType {
 
     fn selectors(&self, body: &Body) -> Vec<Violation> {
         let properties = self.declared.schema.get("properties").and_then(Value::as_object);
-        let fields = properties.into_iter().flatten().filter(|(_, schema)| schema.get("x-selector").is_some());
+        let fields =
+            properties.into_iter().flatten().filter(|(_, schema)| schema.get("x-selector").is_some());
         let wrong = fields.filter_map(|(field, _)| {
             let error = body.get(field)?.as_str()?.parse::<Selector>().err()?;
             Some(Violation::new(format!("/{field}"), "selector", error.to_string()))

@@ -241,8 +241,7 @@ fn is_label_value(text: &str) -> bool {
 
 /// `name` or `dns.prefix/name`.
 fn is_qualified_name(text: &str) -> bool {
-    let (prefix, name) =
-        text.split_once('/').map_or((None, text), |(prefix, name)| (Some(prefix), name));
+    let (prefix, name) = text.split_once('/').map_or((None, text), |(prefix, name)| (Some(prefix), name));
     let is_label = |label: &str| {
         !label.is_empty()
             && !label.starts_with('-')
@@ -269,15 +268,36 @@ mod tests {
     fn holds_as_in_kubernetes() {
         let labels = [("environment", "prod"), ("region", "eu"), ("example.com/nodes", "12"), ("edge", "")];
         for selector in [
-            "", " ", "environment", "environment=prod", "environment == prod", "region in (eu,us)",
-            "region in ( eu , us ),environment=prod", "tier!=gold", "tier notin (gold)", "!tier", "edge=", "edge",
-            "example.com/nodes>11", "example.com/nodes < 13", "region notin (us, )", "edge in (,x)",
+            "",
+            " ",
+            "environment",
+            "environment=prod",
+            "environment == prod",
+            "region in (eu,us)",
+            "region in ( eu , us ),environment=prod",
+            "tier!=gold",
+            "tier notin (gold)",
+            "!tier",
+            "edge=",
+            "edge",
+            "example.com/nodes>11",
+            "example.com/nodes < 13",
+            "region notin (us, )",
+            "edge in (,x)",
         ] {
             assert!(holds(selector, &labels), "{selector}");
         }
         for selector in [
-            "tier", "environment=dev", "region notin (eu,us)", "region!=eu", "!edge", "tier=", "tier>1",
-            "region>1", "environment=prod,region=us", "example.com/nodes>12",
+            "tier",
+            "environment=dev",
+            "region notin (eu,us)",
+            "region!=eu",
+            "!edge",
+            "tier=",
+            "tier>1",
+            "region>1",
+            "environment=prod,region=us",
+            "example.com/nodes>12",
         ] {
             assert!(!holds(selector, &labels), "{selector}");
         }

@@ -20,11 +20,31 @@ pub(crate) const MERGE_PATCH: &str = "application/merge-patch+json";
 const DISCARDED: usize = 16 * 1024 * 1024;
 const DISCARDING: Duration = Duration::from_secs(2);
 
+/// How large a body may be, and the setting that says so.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bound {
+    bytes: usize,
+    setting: &'static str,
+}
+
+impl Bound {
+    /// Of one document.
+    pub(crate) fn document(limits: &Limits) -> Self {
+        Bound { bytes: limits.body_bytes, setting: "MAX_BODY_BYTES" }
+    }
+
+    /// Of many.
+    pub(crate) fn bulk(limits: &Limits) -> Self {
+        Bound { bytes: limits.bulk_bytes.max(limits.body_bytes), setting: "MAX_BULK_BYTES" }
+    }
+}
+
 /// The JSON body of a request whose content type is one of `types`.
 pub(crate) async fn read_json(
     headers: &HeaderMap,
     body: Incoming,
     types: &[&str],
+    bound: Bound,
     limits: &Limits,
 ) -> Result<Value, ApiError> {
     if !has_type(headers, types) {
@@ -32,7 +52,7 @@ pub(crate) async fn read_json(
         return Err(ApiError::new(Status::UnsupportedMediaType, "unsupported_media_type", message));
     }
     let waits = headers.contains_key(header::EXPECT);
-    let bytes = read(body, limits, waits).await?;
+    let bytes = read(body, bound, limits, waits).await?;
     json::parse(&bytes).map_err(|error| {
         let message = match bytes.is_empty() {
             true => "The body is empty; it must be JSON.".to_owned(),
@@ -63,14 +83,12 @@ fn is_utf8_charset(parameter: &str) -> bool {
 }
 
 /// `waits`: the sender sends nothing before it is asked for, so what is too long need not be taken off it.
-async fn read(mut body: Incoming, limits: &Limits, waits: bool) -> Result<Bytes, ApiError> {
-    let announced = body.size_hint().lower() > limits.body_bytes as u64;
+async fn read(mut body: Incoming, bound: Bound, limits: &Limits, waits: bool) -> Result<Bytes, ApiError> {
+    let announced = body.size_hint().lower() > bound.bytes as u64;
     let collected = if announced {
         Err(Stopped::TooLarge)
     } else {
-        timeout(limits.body_timeout, collect(&mut body, limits.body_bytes))
-            .await
-            .unwrap_or(Err(Stopped::TooSlow))
+        timeout(limits.body_timeout, collect(&mut body, bound.bytes)).await.unwrap_or(Err(Stopped::TooSlow))
     };
     match collected {
         Ok(bytes) => Ok(bytes),
@@ -79,7 +97,7 @@ async fn read(mut body: Incoming, limits: &Limits, waits: bool) -> Result<Bytes,
                 // Whether it ended, failed or went on too long: the answer is the same.
                 let _ = timeout(DISCARDING, discard(&mut body)).await;
             }
-            let message = format!("The body is larger than {} bytes (MAX_BODY_BYTES).", limits.body_bytes);
+            let message = format!("The body is larger than {} bytes ({}).", bound.bytes, bound.setting);
             Err(ApiError::new(Status::PayloadTooLarge, "body_too_large", message).closing())
         }
         Err(Stopped::TooSlow) => {

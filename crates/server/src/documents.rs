@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use flux_resourceset_merge::Fleet;
-use flux_resourceset_model::ResourceType;
-use flux_resourceset_model::change::{Key, Operation, Verb};
+use flux_resourceset_model::change::{Key, Operation, Part, Verb};
+use flux_resourceset_model::{Body, CLUSTERS, ResourceType, Selector};
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde_json::Value;
 
@@ -11,19 +11,29 @@ use crate::answer::{Answer, json_answer};
 use crate::error::{ApiError, no_such_document};
 use crate::percent;
 use crate::precondition::{EntityTag, Precondition};
-use crate::query::Query;
+use crate::query::{Query, invalid};
 use crate::routes::path_of;
-use crate::write::Written;
+use crate::write::{Done, bytes_of};
 
 const TOTAL: HeaderName = HeaderName::from_static("x-total-count");
+/// The freezes that hold the cluster which an answer is about.
+const FROZEN: HeaderName = HeaderName::from_static("x-frozen");
 
 /// The documents of `kind` that match every filter of `query`, as a bare array.
 pub(crate) fn list(fleet: &Fleet, kind: &ResourceType, query: &Query) -> Result<Answer, ApiError> {
     let (limit, offset) = (query.count("limit")?.unwrap_or(usize::MAX), query.count("offset")?.unwrap_or(0));
-    let filters: Vec<_> = query.pairs().filter(|(name, _)| *name != "limit" && *name != "offset").collect();
+    let selector = selector(query)?;
+    let of_fields = |name: &str| !["limit", "offset", "label_selector"].contains(&name);
+    let filters: Vec<_> = query.pairs().filter(|(name, _)| of_fields(name)).collect();
     let (mut total, mut listed) = (0_usize, 0_usize);
     let mut out = vec![b'['];
-    for (_, document) in fleet.list(kind.plural()) {
+    for (id, document) in fleet.list(kind.plural()) {
+        let selected = |selector: &Selector| {
+            fleet.subject(id).is_some_and(|cluster| selector.matches(|key| cluster.label(key)))
+        };
+        if !selector.as_ref().is_none_or(selected) {
+            continue;
+        }
         if !filters.is_empty() && !matches(document.body(), &filters)? {
             continue;
         }
@@ -42,6 +52,11 @@ pub(crate) fn list(fleet: &Fleet, kind: &ResourceType, query: &Query) -> Result<
     Ok(answer)
 }
 
+fn selector(query: &Query) -> Result<Option<Selector>, ApiError> {
+    let parsed = query.get("label_selector").map(str::parse::<Selector>).transpose();
+    parsed.map_err(|error| invalid("label_selector", &format!("is no label selector: {error}")))
+}
+
 fn matches(body: &[u8], filters: &[(&str, &str)]) -> Result<bool, ApiError> {
     let document: Value = serde_json::from_slice(body).map_err(ApiError::internal)?;
     Ok(filters.iter().all(|(field, wanted)| match document.get(field) {
@@ -55,15 +70,7 @@ fn matches(body: &[u8], filters: &[(&str, &str)]) -> Result<bool, ApiError> {
 /// One document, or 304 where the client has it already.
 pub(crate) fn read(fleet: &Fleet, key: &Key, precondition: &Precondition) -> Result<Answer, ApiError> {
     let document = fleet.get(key).ok_or_else(|| no_such_document(key))?;
-    let tag = EntityTag::of(document.revision(), document.body());
-    precondition.check_match(&tag)?;
-    if precondition.is_unmodified(&tag) {
-        let mut unmodified = json_answer(StatusCode::NOT_MODIFIED, Bytes::new());
-        unmodified.headers_mut().remove(header::CONTENT_TYPE);
-        unmodified.headers_mut().insert(header::ETAG, tag.header());
-        return Ok(unmodified);
-    }
-    Ok(one(StatusCode::OK, Bytes::copy_from_slice(document.body()), document.revision()))
+    answered(Bytes::copy_from_slice(document.body()), document.revision(), precondition)
 }
 
 fn one(status: StatusCode, body: Bytes, revision: u64) -> Answer {
@@ -73,37 +80,82 @@ fn one(status: StatusCode, body: Bytes, revision: u64) -> Answer {
     answer
 }
 
-/// The operation that a request asks for. `id` is the path's; a create has it in its body.
-pub(crate) fn operation(
-    verb: Verb,
-    kind: &ResourceType,
-    id: Option<&str>,
-    body: Option<Value>,
-    force: bool,
-) -> Operation {
-    let id = match id {
-        Some(id) => id.to_owned(),
-        // Without an id the checks say all that is missing, the id among it.
-        None => {
-            body.as_ref().and_then(Value::as_object).and_then(|body| kind.id_of_new(body)).unwrap_or_default()
-        }
-    };
-    Operation { force, ..Operation::new(verb, Key::new(kind.plural(), id), body) }
+/// A part of a document, or 304 where the client has it already.
+pub(crate) fn read_part(
+    fleet: &Fleet,
+    key: &Key,
+    part: &Part,
+    precondition: &Precondition,
+) -> Result<Answer, ApiError> {
+    let document = fleet.get(key).ok_or_else(|| no_such_document(key))?;
+    let found = fleet.part(key, part).ok_or_else(|| no_such_part(key, part))?;
+    let body = bytes_of(&found);
+    answered(Bytes::from(body), document.revision(), precondition)
 }
 
-/// What is answered to a write that is done.
-pub(crate) fn answer_write(kind: &ResourceType, operation: &Operation, written: Written) -> Answer {
-    match operation.verb {
-        Verb::Create => {
-            let mut answer = one(StatusCode::CREATED, written.body, written.revision);
-            let location = format!("{}/{}", path_of(kind), percent::encode_segment(&operation.key.id));
-            if let Ok(location) = HeaderValue::from_str(&location) {
-                answer.headers_mut().insert(header::LOCATION, location);
-            }
-            answer
-        }
-        Verb::Update | Verb::Patch => one(StatusCode::OK, written.body, written.revision),
-        // No tag: there is no document any more that it could stand for.
-        Verb::Delete => json_answer(StatusCode::OK, written.body),
+fn answered(body: Bytes, revision: u64, precondition: &Precondition) -> Result<Answer, ApiError> {
+    let tag = EntityTag::of(revision, &body);
+    precondition.check_match(&tag)?;
+    if precondition.is_unmodified(&tag) {
+        let mut unmodified = json_answer(StatusCode::NOT_MODIFIED, Bytes::new());
+        unmodified.headers_mut().remove(header::CONTENT_TYPE);
+        unmodified.headers_mut().insert(header::ETAG, tag.header());
+        return Ok(unmodified);
+    }
+    Ok(one(StatusCode::OK, body, revision))
+}
+
+fn no_such_part(key: &Key, part: &Part) -> ApiError {
+    ApiError::not_found(format!("{key}/{}/{} does not exist.", part.field, part.id))
+}
+
+/// The id that a document to be created says it has. Without one the checks say all that is missing.
+pub(crate) fn id_of_new(kind: &ResourceType, body: &Value) -> String {
+    body.as_object().and_then(|body| kind.id_of_new(body)).unwrap_or_default()
+}
+
+/// What is answered to a write of one document, or of a part of one.
+pub(crate) fn answer_write(
+    kind: &ResourceType,
+    operation: &Operation,
+    done: &Done,
+) -> Result<Answer, ApiError> {
+    let (body, revision) = done.document(&operation.key)?;
+    let Some(part) = &operation.part else {
+        return Ok(match operation.verb {
+            Verb::Create => created(kind, &operation.key.id, body.into(), revision),
+            Verb::Update | Verb::Patch => one(StatusCode::OK, body.into(), revision),
+            // No tag: there is no document any more that it could stand for.
+            Verb::Delete => json_answer(StatusCode::OK, body),
+        });
+    };
+    let before = done.before.fleet.part(&operation.key, part);
+    let document: Body = serde_json::from_slice(&body).map_err(ApiError::internal)?;
+    let after = kind.part(&document, part).cloned();
+    let status = if before.is_some() { StatusCode::OK } else { StatusCode::CREATED };
+    match after {
+        Some(after) => Ok(one(status, bytes_of(&after).into(), revision)),
+        None => Ok(json_answer(StatusCode::OK, bytes_of(&before.unwrap_or_default()))),
+    }
+}
+
+/// A document that was not there before.
+fn created(kind: &ResourceType, id: &str, body: Bytes, revision: u64) -> Answer {
+    let mut answer = one(StatusCode::CREATED, body, revision);
+    let location = format!("{}/{}", path_of(kind), percent::encode_segment(id));
+    if let Ok(location) = HeaderValue::from_str(&location) {
+        answer.headers_mut().insert(header::LOCATION, location);
+    }
+    answer
+}
+
+/// Says on an answer about one cluster that it is frozen, and by what.
+pub(crate) fn say_frozen(fleet: &Fleet, key: &Key, answer: &mut Answer) {
+    let Some(cluster) = fleet.subject(&key.id).filter(|_| key.kind == CLUSTERS) else { return };
+    let freezes: Vec<_> = fleet.freezes_of(cluster).map(|freeze| freeze.id.as_str()).collect();
+    if let Ok(value) = HeaderValue::from_str(&freezes.join(","))
+        && !freezes.is_empty()
+    {
+        answer.headers_mut().insert(FROZEN, value);
     }
 }

@@ -3,7 +3,7 @@
 
 use std::fmt::Display;
 
-use flux_resourceset_merge::{NoAnswer, NoList, Refusal};
+use flux_resourceset_merge::{NoAnswer, NoList, Plan, Refusal};
 use flux_resourceset_model::Violation;
 use flux_resourceset_model::change::Key;
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
@@ -26,11 +26,13 @@ pub(crate) enum Status {
     MethodNotAllowed,
     RequestTimeout,
     Conflict,
+    Gone,
     PreconditionFailed,
     PayloadTooLarge,
     UriTooLong,
     UnsupportedMediaType,
     UnprocessableContent,
+    PreconditionRequired,
     InternalServerError,
     ServiceUnavailable,
 }
@@ -45,11 +47,13 @@ impl From<Status> for StatusCode {
             Status::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Status::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
             Status::Conflict => StatusCode::CONFLICT,
+            Status::Gone => StatusCode::GONE,
             Status::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
             Status::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Status::UriTooLong => StatusCode::URI_TOO_LONG,
             Status::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Status::UnprocessableContent => StatusCode::UNPROCESSABLE_ENTITY,
+            Status::PreconditionRequired => StatusCode::PRECONDITION_REQUIRED,
             Status::InternalServerError => StatusCode::INTERNAL_SERVER_ERROR,
             Status::ServiceUnavailable => StatusCode::SERVICE_UNAVAILABLE,
         }
@@ -67,13 +71,23 @@ pub(crate) struct ApiError {
     /// What only the log may say.
     for_log: Option<String>,
     violations: Vec<Violation>,
+    /// What the write would do, where it must be confirmed.
+    plan: Option<Box<Value>>,
     headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl ApiError {
     pub(crate) fn new(status: Status, code: &'static str, message: impl Into<String>) -> Self {
         let message = message.into();
-        ApiError { status, code, message, for_log: None, violations: Vec::new(), headers: Vec::new() }
+        ApiError {
+            status,
+            code,
+            message,
+            for_log: None,
+            violations: Vec::new(),
+            plan: None,
+            headers: Vec::new(),
+        }
     }
 
     pub(crate) fn bad_request(code: &'static str, message: impl Into<String>) -> Self {
@@ -113,6 +127,11 @@ impl ApiError {
         self
     }
 
+    pub(crate) fn planning(mut self, plan: &Plan) -> Self {
+        self.plan = serde_json::to_value(plan).ok().map(Box::new);
+        self
+    }
+
     pub(crate) fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.push((name, value));
         self
@@ -147,6 +166,9 @@ impl ApiError {
         if !self.violations.is_empty() {
             body["violations"] = self.violations.iter().map(violation_json).collect();
         }
+        if let Some(plan) = self.plan {
+            body["plan"] = *plan;
+        }
         let mut answer: Response<_> = json_answer(self.status.into(), body.to_string());
         answer.headers_mut().extend(self.headers);
         answer
@@ -175,6 +197,9 @@ fn violation_json(violation: &Violation) -> Value {
     });
     if let Some(document) = &violation.document {
         value["document"] = document.to_string().into();
+    }
+    if let Some(change) = violation.change {
+        value["change"] = change.into();
     }
     value
 }
@@ -206,6 +231,18 @@ pub(crate) fn unanswered(reason: NoAnswer, dns: &str, path: &str, known: &[&str]
             let known = known.join(", ");
             let message = format!("No resource type has the path `{}`; there are {known}.", shown(path));
             ApiError::new(Status::NotFound, "unknown_type", message)
+        }
+        NoAnswer::Held(id) => {
+            let message = format!(
+                "The cluster {id} was deleted and is held: it keeps what it has until it is restored or wiped at /api/v2/tombstones/{id}."
+            );
+            ApiError::new(Status::Gone, "held", message)
+        }
+        NoAnswer::Frozen { freeze, reason } => {
+            let message = format!(
+                "The cluster is frozen by {freeze} and keeps what it has: {reason}. Delete /api/v2/freezes/{freeze} to lift it."
+            );
+            ApiError::unavailable("frozen", message)
         }
     }
 }

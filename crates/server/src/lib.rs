@@ -5,24 +5,30 @@ mod answer;
 mod auth;
 mod body;
 mod catch;
+mod changes;
 pub mod config;
 mod connection;
 mod digest;
 mod documents;
 mod error;
 mod follow;
+mod freezes;
+mod guard;
 mod json;
 pub mod logging;
 mod metrics;
 pub mod openapi;
+mod past;
 mod percent;
 mod precondition;
 mod query;
+mod reason;
 mod request_id;
 mod routes;
 mod seed;
 mod service;
 mod start;
+mod time;
 mod tokens;
 mod tokens_file;
 mod view;
@@ -156,7 +162,7 @@ fn service(config: Config, view: Arc<View>, tokens: Arc<Tokens>) -> Result<Servi
     Ok(Service {
         openapi: openapi_document(&config)?,
         routes,
-        writer: Arc::new(Writer::new(Arc::clone(&view))),
+        writer: Arc::new(Writer::new(Arc::clone(&view), config.removal_limit)),
         view,
         metrics: Metrics::new(Arc::clone(&tokens)),
         tokens,

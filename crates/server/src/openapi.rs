@@ -54,7 +54,7 @@ fn operation(route: &Route) -> Value {
     let mut operation = json!({
         "operationId": operation_id(route),
         "summary": route.summary,
-        "tags": [route.kind.map_or(if route.access == Access::Public { "service" } else { "flux" }, |kind| kind.plural())],
+        "tags": [tag(route)],
         "parameters": parameters(route),
         "responses": responses(route),
         "security": match route.access {
@@ -72,6 +72,15 @@ fn operation(route: &Route) -> Value {
     operation
 }
 
+fn tag(route: &Route) -> &'static str {
+    match (route.kind, route.access) {
+        (Some(kind), _) => kind.plural(),
+        (None, Access::Public) => "service",
+        (None, _) if route.pattern.starts_with("/api/v2/flux/") => "flux",
+        (None, _) => "changes",
+    }
+}
+
 fn operation_id(route: &Route) -> String {
     let (verb, plural) = match route.action {
         Action::Health => return "health".into(),
@@ -86,9 +95,17 @@ fn operation_id(route: &Route) -> String {
         Action::Replace => ("update", false),
         Action::Patch => ("patch", false),
         Action::Delete => ("delete", false),
+        Action::ReadPart => ("get_part_of", false),
+        Action::ReplacePart => ("update_part_of", false),
+        Action::PatchPart => ("patch_part_of", false),
+        Action::DeletePart => ("delete_part_of", false),
+        Action::Restore => ("restore", false),
+        Action::Wipe => ("wipe", false),
+        Action::Change => return "change".into(),
     };
+    let field = route.field.map(|field| format!("_{field}")).unwrap_or_default();
     let kind = route.kind.map_or("", |kind| if plural { kind.plural() } else { kind.name() });
-    format!("{verb}_{kind}")
+    format!("{verb}_{kind}{field}")
 }
 
 fn parameters(route: &Route) -> Vec<Value> {
@@ -102,8 +119,8 @@ fn parameters(route: &Route) -> Vec<Value> {
         })
     });
     let conditions: &[&str] = match route.action {
-        Action::Read | Action::Replace | Action::Patch | Action::Delete => &["If-Match", "If-None-Match"],
         Action::Create => &["If-None-Match"],
+        _ if route.pattern.contains("{id}") => &["If-Match", "If-None-Match"],
         _ => &[],
     };
     let headers = conditions.iter().map(|name| {
@@ -112,11 +129,35 @@ fn parameters(route: &Route) -> Vec<Value> {
             "description": "Entity tags, as in the ETag of an answer, or `*`.",
         })
     });
-    in_path.chain(in_query).chain(headers).collect()
+    let of_writes: &[(&str, &str)] = match route.access {
+        Access::Write if route.method != Method::GET => &[
+            (
+                "If-Plan",
+                "The digest of the plan that was seen: the write happens only if it still does that.",
+            ),
+            ("X-Change-Reason", "Why, for the history."),
+        ],
+        _ => &[],
+    };
+    let of_writes = of_writes.iter().map(|(name, description)| {
+        json!({
+            "name": name, "in": "header", "required": false, "schema": {"type": "string"},
+            "description": description,
+        })
+    });
+    in_path.chain(in_query).chain(headers).chain(of_writes).collect()
 }
 
 fn request_body(route: &Route) -> Option<Value> {
+    if route.action == Action::Change {
+        let content = json!({"application/json": {"schema": reference("ChangeSet")}});
+        return Some(json!({"required": true, "content": content}));
+    }
     let title = schema::title(route.kind?);
+    let part = || {
+        let fields = route.field.and_then(|field| schema::part(route.kind?, field)).unwrap_or_default();
+        json!({"schema": schema::nullable_properties(&fields)})
+    };
     let content = match route.action {
         Action::Create => json!({"application/json": {"schema": reference(&format!("New{title}"))}}),
         Action::Replace => json!({"application/json": {"schema": reference(&format!("{title}Fields"))}}),
@@ -124,6 +165,8 @@ fn request_body(route: &Route) -> Option<Value> {
             let fields = json!({"schema": reference(&format!("{title}Fields"))});
             json!({"application/merge-patch+json": fields.clone(), "application/json": fields})
         }
+        Action::ReplacePart => json!({"application/json": part()}),
+        Action::PatchPart => json!({"application/merge-patch+json": part(), "application/json": part()}),
         _ => return None,
     };
     Some(json!({"required": true, "content": content}))
@@ -133,8 +176,17 @@ fn responses(route: &Route) -> Value {
     let mut responses = Map::new();
     let (status, success) = success(route);
     responses.insert(status.into(), success);
-    if route.action == Action::Read {
+    if matches!(route.action, Action::Read | Action::ReadPart) {
         responses.insert("304".into(), json!({"description": "The client has it already (If-None-Match)."}));
+    }
+    if route.action == Action::ReplacePart {
+        let mut appended = responses.values().next().cloned().unwrap_or_default();
+        appended["description"] = "The part as it is now, which was missing.".into();
+        responses.insert("201".into(), appended);
+    }
+    if matches!(route.action, Action::Create | Action::Restore) {
+        let plan = json!({"application/json": {"schema": reference("Plan")}});
+        responses.insert("200".into(), json!({"description": "What it would do (plan).", "content": plan}));
     }
     let mut errors = route.errors.to_vec();
     if route.access != Access::Public {
@@ -162,6 +214,8 @@ fn responses(route: &Route) -> Value {
 fn success(route: &Route) -> (&'static str, Value) {
     let json_of = |schema: Value| json!({"application/json": {"schema": schema}});
     let document = || reference(&route.kind.map(schema::title).unwrap_or_default());
+    let part = || route.field.and_then(|field| schema::part(route.kind?, field)).unwrap_or_default();
+    let or_plan = |schema: Value| json!({"anyOf": [schema, reference("Plan")]});
     let (description, content) = match route.action {
         Action::Health => ("It lives.", json_of(reference("Health"))),
         Action::Ready => ("Polls are answered.", json_of(reference("Ready"))),
@@ -173,14 +227,25 @@ fn success(route: &Route) -> (&'static str, Value) {
         Action::List => ("The documents.", json_of(json!({"type": "array", "items": document()}))),
         Action::Create => ("Created.", json_of(document())),
         Action::Read => ("The document.", json_of(document())),
-        Action::Replace | Action::Patch => ("The document as it is now.", json_of(document())),
-        Action::Delete => ("The document as it was last.", json_of(document())),
+        Action::Replace | Action::Patch => {
+            ("The document as it is now; or the plan.", json_of(or_plan(document())))
+        }
+        Action::Delete => ("The document as it was last; or the plan.", json_of(or_plan(document()))),
+        Action::ReadPart => ("The part.", json_of(part())),
+        Action::ReplacePart | Action::PatchPart => {
+            ("The part as it is now; or the plan.", json_of(or_plan(part())))
+        }
+        Action::DeletePart => ("The part as it was last; or the plan.", json_of(or_plan(part()))),
+        Action::Restore => ("The cluster.", json_of(reference("Cluster"))),
+        Action::Wipe => ("The tombstone; or the plan.", json_of(or_plan(document()))),
+        Action::Change => ("What was changed; or the plan.", json_of(or_plan(reference("Changed")))),
     };
     let mut success = json!({"description": description, "content": content});
     if let Some(headers) = headers(route) {
         success["headers"] = headers;
     }
-    (if route.method == Method::POST { "201" } else { "200" }, success)
+    let creates = matches!(route.action, Action::Create | Action::Restore);
+    (if creates { "201" } else { "200" }, success)
 }
 
 fn headers(route: &Route) -> Option<Value> {
@@ -192,8 +257,13 @@ fn headers(route: &Route) -> Option<Value> {
             let total = "How many documents match, whatever limit and offset say.";
             Some(json!({"X-Total-Count": {"description": total, "schema": {"type": "integer"}}}))
         }
-        Action::Create => Some(json!({"ETag": etag(), "Location": text("The document's path.")})),
+        Action::Create | Action::Restore => {
+            Some(json!({"ETag": etag(), "Location": text("The document's path.")}))
+        }
         Action::Read | Action::Replace | Action::Patch => Some(json!({"ETag": etag()})),
+        Action::ReadPart | Action::ReplacePart | Action::PatchPart | Action::Wipe => {
+            Some(json!({"ETag": etag()}))
+        }
         _ => None,
     }
 }

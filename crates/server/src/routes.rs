@@ -1,7 +1,7 @@
 //! The one table of routes. The router, the OpenAPI document and the `Allow` of a 405 are all made
 //! from it, so that none of them can say what the others do not.
 
-use flux_resourceset_model::{CLUSTERS, ResourceType, built_in};
+use flux_resourceset_model::{CLUSTERS, FREEZES, ResourceType, SOURCES, TOMBSTONES, built_in};
 use http::Method;
 use matchit::Router;
 use serde_json::Value;
@@ -24,6 +24,13 @@ pub(crate) enum Action {
     Replace,
     Patch,
     Delete,
+    ReadPart,
+    ReplacePart,
+    PatchPart,
+    DeletePart,
+    Restore,
+    Wipe,
+    Change,
 }
 
 /// A query parameter that a route takes.
@@ -46,6 +53,8 @@ pub(crate) struct Route {
     pub(crate) action: Action,
     /// The type of the documents that it is about.
     pub(crate) kind: Option<&'static ResourceType>,
+    /// The field whose parts it is about.
+    pub(crate) field: Option<&'static str>,
     pub(crate) summary: String,
     pub(crate) query: Vec<Parameter>,
     /// The errors that are this route's own, beside those of its access.
@@ -114,20 +123,33 @@ fn allow<'a>(methods: impl Iterator<Item = &'a Method>) -> String {
     names.join(", ")
 }
 
-/// Whether documents of `kind` are written by people, at the root; else they are only looked at and purged.
-fn is_written(kind: &ResourceType) -> bool {
-    kind.plural() != flux_resourceset_model::TOMBSTONES
+/// What can be done to the documents of a type, beside looking at them.
+fn writes(kind: &ResourceType) -> &'static [Action] {
+    match kind.plural() {
+        TOMBSTONES => &[Action::Restore, Action::Wipe, Action::Delete],
+        FREEZES => &[Action::Create, Action::Delete],
+        SOURCES => &[],
+        _ => &[Action::Create, Action::Replace, Action::Patch, Action::Delete],
+    }
+}
+
+/// Whether documents of `kind` are what a fleet is described by, at the root; else they are about
+/// operating it.
+pub(crate) fn is_described(kind: &ResourceType) -> bool {
+    writes(kind).contains(&Action::Replace)
 }
 
 /// The path of the documents of `kind`.
 pub(crate) fn path_of(kind: &ResourceType) -> String {
-    if is_written(kind) { format!("/{}", kind.plural()) } else { format!("/api/v2/{}", kind.plural()) }
+    if is_described(kind) { format!("/{}", kind.plural()) } else { format!("/api/v2/{}", kind.plural()) }
 }
 
 fn table() -> Vec<Route> {
     let mut table = service_routes();
     table.extend(flux_routes());
     table.extend(built_in().iter().flat_map(document_routes));
+    table.extend(built_in().iter().filter(|kind| is_described(kind)).flat_map(part_routes));
+    table.extend(change_routes());
     table
 }
 
@@ -139,6 +161,7 @@ fn service_routes() -> Vec<Route> {
         crud: false,
         action,
         kind: None,
+        field: None,
         summary: summary.into(),
         query: Vec::new(),
         errors,
@@ -159,6 +182,7 @@ fn flux_routes() -> Vec<Route> {
         crud: false,
         action,
         kind: None,
+        field: None,
         summary: summary.into(),
         query,
         errors,
@@ -174,7 +198,7 @@ fn flux_routes() -> Vec<Route> {
     const LIST_ERRORS: &[Status] =
         &[Status::BadRequest, Status::NotFound, Status::UnprocessableContent, Status::ServiceUnavailable];
     const POLL_ERRORS: &[Status] =
-        &[Status::BadRequest, Status::NotFound, Status::UriTooLong, Status::ServiceUnavailable];
+        &[Status::BadRequest, Status::NotFound, Status::Gone, Status::UriTooLong, Status::ServiceUnavailable];
     vec![
         poll(
             "/api/v2/flux/clusters",
@@ -194,15 +218,6 @@ fn flux_routes() -> Vec<Route> {
 }
 
 const LIST_ERRORS: &[Status] = &[Status::BadRequest, Status::ServiceUnavailable];
-const CREATE_ERRORS: &[Status] = &[
-    Status::BadRequest,
-    Status::RequestTimeout,
-    Status::Conflict,
-    Status::PreconditionFailed,
-    Status::PayloadTooLarge,
-    Status::UnsupportedMediaType,
-    Status::ServiceUnavailable,
-];
 const READ_ERRORS: &[Status] = &[
     Status::BadRequest,
     Status::NotFound,
@@ -210,6 +225,28 @@ const READ_ERRORS: &[Status] = &[
     Status::UriTooLong,
     Status::ServiceUnavailable,
 ];
+/// The errors of a write that names a document.
+const DELETE_ERRORS: &[Status] = &[
+    Status::BadRequest,
+    Status::NotFound,
+    Status::Conflict,
+    Status::PreconditionFailed,
+    Status::UriTooLong,
+    Status::PreconditionRequired,
+    Status::ServiceUnavailable,
+];
+/// The errors of a write with a body.
+const CREATE_ERRORS: &[Status] = &[
+    Status::BadRequest,
+    Status::RequestTimeout,
+    Status::Conflict,
+    Status::PreconditionFailed,
+    Status::PayloadTooLarge,
+    Status::UnsupportedMediaType,
+    Status::PreconditionRequired,
+    Status::ServiceUnavailable,
+];
+/// The errors of a write with a body that names a document.
 const UPDATE_ERRORS: &[Status] = &[
     Status::BadRequest,
     Status::NotFound,
@@ -219,16 +256,29 @@ const UPDATE_ERRORS: &[Status] = &[
     Status::PayloadTooLarge,
     Status::UriTooLong,
     Status::UnsupportedMediaType,
+    Status::PreconditionRequired,
     Status::ServiceUnavailable,
 ];
-const DELETE_ERRORS: &[Status] = &[
-    Status::BadRequest,
-    Status::NotFound,
-    Status::Conflict,
-    Status::PreconditionFailed,
-    Status::UriTooLong,
-    Status::ServiceUnavailable,
-];
+
+/// A write may be planned instead of made.
+fn plan() -> Parameter {
+    parameter("plan", "boolean", "Whether to answer what the write would do, and change nothing.")
+}
+
+fn change_routes() -> Vec<Route> {
+    vec![Route {
+        method: Method::POST,
+        pattern: "/api/v2/changes".into(),
+        access: Access::Write,
+        crud: true,
+        action: Action::Change,
+        kind: None,
+        field: None,
+        summary: "Makes several changes at once, or none.".into(),
+        query: vec![plan()],
+        errors: CREATE_ERRORS,
+    }]
+}
 
 fn document_routes(kind: &'static ResourceType) -> Vec<Route> {
     let all = path_of(kind);
@@ -241,11 +291,12 @@ fn document_routes(kind: &'static ResourceType) -> Vec<Route> {
         crud: true,
         action,
         kind: Some(kind),
+        field: None,
         summary,
         query,
         errors,
     };
-    let (read, write) = (Access::Read, Access::Write);
+    let read = Access::Read;
     let mut routes = vec![
         route(
             Method::GET,
@@ -258,33 +309,91 @@ fn document_routes(kind: &'static ResourceType) -> Vec<Route> {
         ),
         route(Method::GET, &one, read, Action::Read, format!("One {name}."), vec![], READ_ERRORS),
     ];
-    let mut removal = Vec::new();
-    if is_written(kind) {
-        let update =
-            |method, action, summary| route(method, &one, write, action, summary, vec![], UPDATE_ERRORS);
-        routes.push(route(
-            Method::POST,
-            &all,
-            write,
-            Action::Create,
-            format!("Creates a {name}."),
-            vec![],
-            CREATE_ERRORS,
-        ));
-        let replaces =
-            format!("Replaces the top-level fields of a {name} that the body carries; null removes one.");
-        routes.push(update(Method::PUT, Action::Replace, replaces));
-        let patches = format!("Changes a {name} by JSON Merge Patch (RFC 7396).");
-        routes.push(update(Method::PATCH, Action::Patch, patches));
-        if kind.plural() != CLUSTERS {
-            let force =
-                "Whether the references to it are removed too; else a document that is referred to is kept.";
-            removal.push(parameter("force", "boolean", force));
+    routes.extend(writes(kind).iter().map(|action| {
+        let mut query = vec![plan()];
+        let (method, pattern, summary, errors) = match action {
+            Action::Create => (Method::POST, all.clone(), format!("Creates a {name}."), CREATE_ERRORS),
+            Action::Replace => {
+                let summary =
+                    format!("Replaces the top-level fields of a {name} that the body carries; null removes one.");
+                (Method::PUT, one.clone(), summary, UPDATE_ERRORS)
+            }
+            Action::Patch => {
+                let summary = format!("Changes a {name} by JSON Merge Patch (RFC 7396).");
+                (Method::PATCH, one.clone(), summary, UPDATE_ERRORS)
+            }
+            Action::Restore => {
+                let summary = "Brings the deleted cluster back as it was.".to_owned();
+                (Method::POST, format!("{one}/restore"), summary, DELETE_ERRORS)
+            }
+            Action::Wipe => {
+                let summary = "Lets the held cluster delete all that it got from here.".to_owned();
+                (Method::POST, format!("{one}/wipe"), summary, DELETE_ERRORS)
+            }
+            _ => {
+                if is_described(kind) && kind.plural() != CLUSTERS {
+                    let force = "Whether the references to it are removed too; else a document that is referred to is kept.";
+                    query.push(parameter("force", "boolean", force));
+                }
+                let summary = format!("Deletes a {name} and answers with what it was.");
+                (Method::DELETE, one.clone(), summary, DELETE_ERRORS)
+            }
+        };
+        if *action == Action::Create && kind.plural() == FREEZES {
+            let allow = "Whether the selector may select no cluster.";
+            query.push(parameter("allow_empty", "boolean", allow));
         }
-    }
-    let deletes = format!("Deletes a {name} and answers with what it was.");
-    routes.push(route(Method::DELETE, &one, write, Action::Delete, deletes, removal, DELETE_ERRORS));
+        route(method, &pattern, Access::Write, *action, summary, query, errors)
+    }));
     routes
+}
+
+/// The parts of a document that have an address of their own.
+fn part_routes(kind: &'static ResourceType) -> Vec<Route> {
+    let name = kind.name().replace('_', " ");
+    let of_field = |field: &'static str| {
+        let pattern = format!("{}/{{id}}/{field}/{{part}}", path_of(kind));
+        let what = format!("the part of a {name} that stands under its {}", field.replace('_', " "));
+        let route = |method, access, action, summary, query, errors| Route {
+            method,
+            pattern: pattern.clone(),
+            access,
+            crud: true,
+            action,
+            kind: Some(kind),
+            field: Some(field),
+            summary,
+            query,
+            errors,
+        };
+        let write = |method, action, summary, errors| {
+            route(method, Access::Write, action, summary, vec![plan()], errors)
+        };
+        [
+            route(Method::GET, Access::Read, Action::ReadPart, format!("Reads {what}."), vec![], READ_ERRORS),
+            write(
+                Method::PUT,
+                Action::ReplacePart,
+                format!(
+                    "Replaces the fields of {what} that the body carries; appends it where it is missing."
+                ),
+                UPDATE_ERRORS,
+            ),
+            write(
+                Method::PATCH,
+                Action::PatchPart,
+                format!("Changes {what} by JSON Merge Patch (RFC 7396)."),
+                UPDATE_ERRORS,
+            ),
+            write(
+                Method::DELETE,
+                Action::DeletePart,
+                format!("Deletes {what} and answers with what it was."),
+                DELETE_ERRORS,
+            ),
+        ]
+    };
+    kind.part_fields().flat_map(|(field, _)| of_field(field)).collect()
 }
 
 fn filters(kind: &ResourceType) -> Vec<Parameter> {
@@ -292,6 +401,11 @@ fn filters(kind: &ResourceType) -> Vec<Parameter> {
         parameter("limit", "integer", "At most so many documents. Default: all."),
         parameter("offset", "integer", "How many documents to pass over first. Default: 0."),
     ];
+    if kind.plural() == CLUSTERS {
+        let selector =
+            "Only clusters that this label selector selects; `environment` and `id` are labels too.";
+        parameters.push(parameter("label_selector", "string", selector));
+    }
     let properties = kind.schema().get("properties").and_then(Value::as_object);
     for (name, schema) in properties.into_iter().flatten() {
         if let Some(scalar) = scalar_type(schema) {

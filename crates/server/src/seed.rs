@@ -8,7 +8,6 @@ use flux_resourceset_model::change::{ChangeSet, EntryId};
 use uuid::Uuid;
 
 use crate::json;
-use crate::write::MIN_READER;
 
 /// Why a seed file cannot be used: one line, or one and a list.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -20,7 +19,8 @@ pub(crate) fn change_set(path: &Path, fleet: &Fleet) -> Result<ChangeSet, SeedEr
     let wrong = |what: String| SeedError(format!("SEED_FILE {}: {what}", path.display()));
     let text = std::fs::read(path).map_err(|error| wrong(format!("cannot be read: {error}")))?;
     let value = json::parse(&text).map_err(|error| wrong(format!("is not valid JSON: {error}")))?;
-    let PreparedFile { operations, documents } = fleet.prepare_file(&value).map_err(|violations| {
+    let prepared = fleet.prepare_file(&value);
+    let PreparedFile { operations, documents, min_reader } = prepared.map_err(|violations| {
         let lines: String = violations.iter().map(|violation| format!("\n  {violation}")).collect();
         wrong(format!("is refused and nothing was stored; violations: {}{lines}", violations.len()))
     })?;
@@ -31,6 +31,6 @@ pub(crate) fn change_set(path: &Path, fleet: &Fleet) -> Result<ChangeSet, SeedEr
         request_id: Uuid::new_v4().to_string(),
         operations,
         documents,
-        min_reader: MIN_READER,
+        min_reader,
     })
 }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use flux_resourceset_merge::{FleetFilter, Shard};
-use flux_resourceset_model::ResourceType;
-use flux_resourceset_model::change::{Key, Verb};
+use flux_resourceset_merge::{Fleet, FleetFilter, Shard};
+use flux_resourceset_model::change::{Key, Operation, Part, Verb};
+use flux_resourceset_model::{CLUSTERS, FREEZES, ResourceType};
 use http::request::Parts;
 use http::{HeaderValue, Request, StatusCode, header};
 use hyper::body::Incoming;
@@ -15,21 +15,26 @@ use serde_json::json;
 
 use crate::answer::{Answer, answer, json_answer};
 use crate::auth::{Access, Principal};
-use crate::body::{self, JSON, MERGE_PATCH};
+use crate::body::{self, Bound, JSON, MERGE_PATCH};
 use crate::catch::catch;
+use crate::changes::{ChangeRequest, answer_changes};
 use crate::config::{ApiMode, Config};
 use crate::digest::digest;
 use crate::documents;
-use crate::error::{ApiError, Status, unanswered, unlisted};
+use crate::error::{ApiError, Status, no_such_document, unanswered, unlisted};
+use crate::freezes;
+use crate::guard::{Confirmation, Since};
 use crate::metrics::{self, Metrics};
+use crate::past;
 use crate::percent;
 use crate::precondition::Precondition;
 use crate::query::{Query, invalid};
+use crate::reason;
 use crate::request_id;
 use crate::routes::{Action, Found, Route, Routes};
 use crate::tokens::Tokens;
 use crate::view::{Moment, View};
-use crate::write::{Ask, Writer};
+use crate::write::{Ask, Condition, Done, Outcome, Wanted, Writer};
 
 /// Longer than any path whose ids and names keep their rules, however they are encoded.
 const LONGEST_PATH: usize = 2048;
@@ -94,6 +99,7 @@ impl Service {
         let query =
             if notes.public { Query::default() } else { Query::parse(parts.uri.query(), &route.query)? };
         let parameter = |at: usize| parameters.get(at).map_or("", String::as_str);
+        let request = |kind| Written { kind, parameters: &parameters, query: &query, parts, notes };
         match (route.action, route.kind) {
             (Action::Health, _) => Ok(json_answer(StatusCode::OK, r#"{"status":"ok"}"#)),
             (Action::Ready, _) => self.ready(),
@@ -103,17 +109,35 @@ impl Service {
             (Action::Metrics, _) => self.metrics(),
             (Action::FleetList, _) => self.fleet_list(&query, notes),
             (Action::Poll, _) => self.poll(parameter(0), parameter(1), notes),
+            (Action::Change, _) => self.change(&query, parts, body, notes).await,
             (Action::List, Some(kind)) => documents::list(&self.view.now().known()?.fleet, kind, &query),
             (Action::Read, Some(kind)) => {
                 let key = Key::new(kind.plural(), parameter(0));
-                documents::read(&self.view.now().known()?.fleet, &key, &Precondition::of(&parts.headers)?)
+                self.read(&key, None, parts)
             }
-            (action, Some(kind)) => {
-                let id = parameters.first().map(String::as_str);
-                self.write(action, kind, id, query.flag("force")?, parts, body, notes).await
+            (Action::ReadPart, Some(kind)) => {
+                let key = Key::new(kind.plural(), parameter(0));
+                let part = Part { field: route.field.unwrap_or_default().into(), id: parameter(1).into() };
+                self.read(&key, Some(&part), parts)
             }
+            (action @ (Action::Restore | Action::Wipe), Some(kind)) => {
+                self.write_tombstone(action, request(kind)).await
+            }
+            (_, Some(kind)) => self.write(route, request(kind), body).await,
             (action, None) => Err(ApiError::internal(format_args!("the route of {action:?} has no type"))),
         }
+    }
+
+    fn read(&self, key: &Key, part: Option<&Part>, parts: &Parts) -> Result<Answer, ApiError> {
+        let state = self.view.now();
+        let fleet = &state.known()?.fleet;
+        let precondition = Precondition::of(&parts.headers)?;
+        let mut answer = match part {
+            Some(part) => documents::read_part(fleet, key, part, &precondition)?,
+            None => documents::read(fleet, key, &precondition)?,
+        };
+        documents::say_frozen(fleet, key, &mut answer);
+        Ok(answer)
     }
 
     /// Where the request goes, if whoever sent it may go there. Who may not is not told what is there.
@@ -198,38 +222,162 @@ impl Service {
         Ok(json_answer(StatusCode::OK, out))
     }
 
-    #[allow(clippy::too_many_arguments, reason = "each is one part of the request, used once")]
-    async fn write(
+    /// A write as `parts` says it is to be made.
+    fn ask(&self, parts: &Parts, query: &Query, notes: &Notes, wanted: Wanted) -> Result<Ask, ApiError> {
+        Ok(Ask {
+            wanted,
+            condition: None,
+            confirmation: Confirmation::of(&parts.headers, query.flag("plan")?)?,
+            since: None,
+            principal: notes.principal.shared_name(),
+            reason: reason::of(&parts.headers)?,
+            request_id: notes.request_id.clone(),
+        })
+    }
+
+    /// Makes the write, or its plan where that is asked for: then there is nothing done to answer with.
+    async fn make(&self, ask: Ask) -> Result<Result<Done, Answer>, ApiError> {
+        if self.config.require_reason && ask.reason.is_none() && !ask.confirmation.plan_only {
+            let message =
+                "This server keeps no change without a reason: send one in the header X-Change-Reason.";
+            return Err(ApiError::bad_request("reason_required", message));
+        }
+        match self.writer.write(ask).await? {
+            Outcome::Done(done) => Ok(Ok(done)),
+            Outcome::Planned(plan) => {
+                let plan = serde_json::to_vec(&plan).map_err(ApiError::internal)?;
+                Ok(Err(json_answer(StatusCode::OK, plan)))
+            }
+        }
+    }
+
+    /// A write of one document, or of a part of one.
+    async fn write(&self, route: &Route, request: Written<'_>, body: Incoming) -> Result<Answer, ApiError> {
+        let Written { kind, parameters, query, parts, notes } = request;
+        let precondition = Precondition::of(&parts.headers)?;
+        let (verb, types): (_, &[&str]) = match route.action {
+            Action::Create => (Verb::Create, &[JSON]),
+            Action::Replace | Action::ReplacePart => (Verb::Update, &[JSON]),
+            Action::Patch | Action::PatchPart => (Verb::Patch, &[MERGE_PATCH, JSON]),
+            _ => (Verb::Delete, &[]),
+        };
+        let limits = &self.config.limits;
+        let mut body = match verb {
+            Verb::Delete => None,
+            _ => Some(body::read_json(&parts.headers, body, types, Bound::document(limits), limits).await?),
+        };
+        let freeze = kind.plural() == FREEZES && verb == Verb::Create;
+        if let Some(body) = body.as_mut().filter(|_| freeze) {
+            freezes::name(body);
+        }
+        let id = parameters.first().cloned();
+        let id = id.or_else(|| Some(documents::id_of_new(kind, body.as_ref()?))).unwrap_or_default();
+        let mut operation = Operation {
+            force: query.flag("force")?,
+            ..Operation::new(verb, Key::new(kind.plural(), id), body)
+        };
+        if let (Some(field), Some(part)) = (route.field, parameters.get(1)) {
+            operation = operation.on(field, part);
+        }
+        let condition = Condition {
+            key: operation.key.clone(),
+            part: operation.part.clone(),
+            creates: verb == Verb::Create || (verb == Verb::Update && operation.part.is_some()),
+            precondition,
+        };
+        let wanted = match freeze && !query.flag("allow_empty")? {
+            true => freezes::wanted(operation.clone()),
+            false => this(operation.clone()),
+        };
+        let mut ask = Ask { condition: Some(condition), ..self.ask(parts, query, notes, wanted)? };
+        if kind.plural() == FREEZES && verb == Verb::Delete && ask.confirmation != Confirmation::default() {
+            ask.since = Some(self.since(&operation.key).await?);
+        }
+        let mut answer = match self.make(ask).await? {
+            Ok(done) => documents::answer_write(kind, &operation, &done)?,
+            Err(plan) => plan,
+        };
+        documents::say_frozen(&self.view.now().known()?.fleet, &operation.key, &mut answer);
+        Ok(answer)
+    }
+
+    /// The fleet as it was before the freeze `key`.
+    async fn since(&self, key: &Key) -> Result<Since, ApiError> {
+        let head = self.view.now().known()?.clone();
+        let document = head.fleet.get(key).ok_or_else(|| no_such_document(key))?;
+        let fleet = past::fleet(&head, document.revision().saturating_sub(1)).await?;
+        Ok(Since { fleet, freeze: key.id.clone() })
+    }
+
+    /// Brings a deleted cluster back, or lets a held one go.
+    async fn write_tombstone(&self, action: Action, request: Written<'_>) -> Result<Answer, ApiError> {
+        let Written { kind, parameters, query, parts, notes } = request;
+        let id = parameters.first().cloned().unwrap_or_default();
+        let tombstone = Key::new(kind.plural(), &id);
+        let wanted: Wanted = match action {
+            Action::Restore => {
+                let (tombstone, cluster) = (tombstone.clone(), Key::new(CLUSTERS, &id));
+                Arc::new(move |fleet: &Fleet| {
+                    let last = fleet.last_of(&tombstone.id).ok_or_else(|| no_such_document(&tombstone))?;
+                    Ok(vec![Operation::new(Verb::Create, cluster.clone(), Some(last.clone().into()))])
+                })
+            }
+            _ => this(Operation::new(Verb::Update, tombstone.clone(), Some(json!({"held": null})))),
+        };
+        let condition = Condition {
+            key: tombstone,
+            part: None,
+            creates: false,
+            precondition: Precondition::of(&parts.headers)?,
+        };
+        let ask = Ask { condition: Some(condition), ..self.ask(parts, query, notes, wanted)? };
+        match self.make(ask).await? {
+            Ok(done) => {
+                let [operation] = done.operations.as_slice() else {
+                    return Err(ApiError::internal("a tombstone is written by one operation"));
+                };
+                let kind = ResourceType::of(&operation.key.kind).unwrap_or(kind);
+                documents::answer_write(kind, operation, &done)
+            }
+            Err(plan) => Ok(plan),
+        }
+    }
+
+    /// Several changes at once.
+    async fn change(
         &self,
-        action: Action,
-        kind: &ResourceType,
-        id: Option<&str>,
-        force: bool,
+        query: &Query,
         parts: &Parts,
         body: Incoming,
         notes: &Notes,
     ) -> Result<Answer, ApiError> {
-        let precondition = Precondition::of(&parts.headers)?;
-        let (verb, types): (_, &[&str]) = match action {
-            Action::Create => (Verb::Create, &[JSON]),
-            Action::Replace => (Verb::Update, &[JSON]),
-            Action::Patch => (Verb::Patch, &[MERGE_PATCH, JSON]),
-            _ => (Verb::Delete, &[]),
-        };
-        let body = match verb {
-            Verb::Delete => None,
-            _ => Some(body::read_json(&parts.headers, body, types, &self.config.limits).await?),
-        };
-        let operation = documents::operation(verb, kind, id, body, force);
-        let ask = Ask {
-            operation: operation.clone(),
-            precondition,
-            principal: notes.principal.name().to_owned(),
-            request_id: notes.request_id.clone(),
-        };
-        let written = self.writer.write(ask).await?;
-        Ok(documents::answer_write(kind, &operation, written))
+        let limits = &self.config.limits;
+        let body = body::read_json(&parts.headers, body, &[JSON], Bound::bulk(limits), limits).await?;
+        let request = ChangeRequest::parse(&body)?;
+        let operations = request.operations;
+        let wanted: Wanted = Arc::new(move |_: &Fleet| Ok(operations.clone()));
+        let mut ask = self.ask(parts, query, notes, wanted)?;
+        ask.reason = request.reason.or(ask.reason);
+        Ok(match self.make(ask).await? {
+            Ok(done) => answer_changes(&done),
+            Err(plan) => plan,
+        })
     }
+}
+
+/// A write's request, but for its body.
+#[derive(Clone, Copy)]
+struct Written<'a> {
+    kind: &'static ResourceType,
+    parameters: &'a [String],
+    query: &'a Query,
+    parts: &'a Parts,
+    notes: &'a Notes,
+}
+
+/// Whatever the fleet is, this operation.
+fn this(operation: Operation) -> Wanted {
+    Arc::new(move |_: &Fleet| Ok(vec![operation.clone()]))
 }
 
 fn decoded(parameters: &[String]) -> Result<Vec<String>, ApiError> {

@@ -1,11 +1,12 @@
-//! The way of a write: checked against the current Fleet, committed if the store's head is still
-//! that Fleet's, swapped in. One at a time in this process; other processes are met by the commit.
+//! The way of a write: checked against the current Fleet, planned, committed if the store's head is
+//! still that Fleet's, swapped in. One at a time in this process; other processes are met by the commit.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use flux_resourceset_model::change::{ChangeSet, DocumentChange, Entry, EntryId, Operation, Verb};
+use flux_resourceset_merge::{Fleet, Plan, Prepared};
+use flux_resourceset_model::Body;
+use flux_resourceset_model::change::{ChangeSet, Entry, EntryId, Key, Operation, Part};
 use flux_resourceset_store::{Changes, Committed, Error, ErrorKind};
 use tokio::sync::Mutex;
 use tokio::task::spawn_blocking;
@@ -14,6 +15,7 @@ use uuid::Uuid;
 
 use crate::error::{ApiError, refused};
 use crate::follow::{self, Behind, Pauses};
+use crate::guard::{self, Confirmation};
 use crate::precondition::{EntityTag, Precondition};
 use crate::view::{Head, Moment, Mute, View};
 
@@ -25,42 +27,89 @@ const DOUBTS: usize = 3;
 const LOOK_FOR: Duration = Duration::from_secs(10);
 /// After this a commit counts as one of unknown outcome, so that it does not hold up all others.
 const LONGEST_COMMIT: Duration = Duration::from_secs(30);
-/// The first release knows all that today's documents can hold; a field that changes answers raises
-/// this for the change sets that carry it.
-pub(crate) const MIN_READER: u32 = 1;
 
-/// A write as asked, with who asks and on what condition.
-#[derive(Debug, Clone)]
+/// What a request asks for, once it is known of which fleet: made anew for every head that it is checked against.
+pub(crate) type Wanted = Arc<dyn Fn(&Fleet) -> Result<Vec<Operation>, ApiError> + Send + Sync>;
+
+/// A write as asked, with who asks and on what conditions.
+#[derive(Clone)]
 pub(crate) struct Ask {
-    pub(crate) operation: Operation,
-    pub(crate) precondition: Precondition,
-    pub(crate) principal: String,
+    pub(crate) wanted: Wanted,
+    pub(crate) condition: Option<Condition>,
+    pub(crate) confirmation: Confirmation,
+    /// Says what the plan is between, where it is not what the write itself changes.
+    pub(crate) since: Option<guard::Since>,
+    pub(crate) principal: Arc<str>,
+    pub(crate) reason: Option<String>,
     pub(crate) request_id: String,
 }
 
+/// What a document, or a part of one, must be for the write to happen.
+#[derive(Debug, Clone)]
+pub(crate) struct Condition {
+    pub(crate) key: Key,
+    pub(crate) part: Option<Part>,
+    /// Whether the write may make what is not there.
+    pub(crate) creates: bool,
+    pub(crate) precondition: Precondition,
+}
+
+/// What came of a write.
+pub(crate) enum Outcome {
+    /// Nothing: only the plan was asked for.
+    Planned(Box<Plan>),
+    Done(Done),
+}
+
 /// A write as done.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Written {
-    /// The document as it is now; after a delete, as it was last.
-    pub(crate) body: Bytes,
-    /// The revision that wrote `body`.
-    pub(crate) revision: u64,
+pub(crate) struct Done {
+    /// What it was made on top of.
+    pub(crate) before: Head,
+    pub(crate) operations: Vec<Operation>,
+    /// `None` where there was nothing to change.
+    pub(crate) entry: Option<Entry>,
+}
+
+impl Done {
+    fn of(before: Head, entry: Entry) -> Self {
+        Done { before, operations: entry.change_set.operations.clone(), entry: Some(entry) }
+    }
+
+    /// The document `key` as it is now, or where it is gone as it was last, and the revision that wrote it.
+    pub(crate) fn document(&self, key: &Key) -> Result<(Vec<u8>, u64), ApiError> {
+        let written = self.entry.as_ref().and_then(|entry| {
+            let change = entry.change_set.documents.iter().find(|change| change.key == *key)?;
+            Some((change.body.clone()?, entry.revision))
+        });
+        let before = || {
+            let document = self.before.fleet.get(key)?;
+            Some((document.body().to_vec(), document.revision()))
+        };
+        written.or_else(before).ok_or_else(|| ApiError::internal("a write left no document and met none"))
+    }
+
+    /// The revision that the fleet has with it.
+    pub(crate) fn revision(&self) -> u64 {
+        self.entry.as_ref().map_or(self.before.position.revision, |entry| entry.revision)
+    }
 }
 
 /// The one writer of this process.
 pub(crate) struct Writer {
     view: Arc<View>,
+    /// On how many clusters a write may destroy something without being confirmed.
+    removal_limit: usize,
     turn: Mutex<()>,
 }
 
 impl Writer {
-    pub(crate) fn new(view: Arc<View>) -> Self {
-        Writer { view, turn: Mutex::new(()) }
+    pub(crate) fn new(view: Arc<View>, removal_limit: usize) -> Self {
+        Writer { view, removal_limit, turn: Mutex::new(()) }
     }
 
     /// Writes, in a task of its own: whoever asked may go away meanwhile, and the commit still ends
     /// with the Fleet swapped in.
-    pub(crate) async fn write(self: &Arc<Self>, ask: Ask) -> Result<Written, ApiError> {
+    pub(crate) async fn write(self: &Arc<Self>, ask: Ask) -> Result<Outcome, ApiError> {
         let writer = Arc::clone(self);
         let task = tokio::spawn(async move {
             let _turn = writer.turn.lock().await;
@@ -75,13 +124,13 @@ impl Writer {
         drop(self.turn.lock().await);
     }
 
-    async fn write_in_turn(&self, ask: &Ask) -> Result<Written, ApiError> {
+    async fn write_in_turn(&self, ask: &Ask) -> Result<Outcome, ApiError> {
         let id = EntryId(Uuid::new_v4().as_u128());
         let mut doubt: Option<Doubt> = None;
         for _ in 0..TRIES {
             let attempt = self.attempt(ask, id, &mut doubt).await;
-            if let Ok(Some(written)) = attempt {
-                return Ok(written);
+            if let Ok(Some(outcome)) = attempt {
+                return Ok(outcome);
             }
             // An error is no news of a commit before it: in doubt the log decides what is said.
             let Some(open) = &doubt else {
@@ -89,7 +138,7 @@ impl Writer {
                 continue;
             };
             match look_for(open, id).await? {
-                Trace::Ours(entry) => return self.found(&open.before, &entry, ask).await,
+                Trace::Ours(entry) => return Ok(self.found(&open.before, *entry).await),
                 Trace::Never => {
                     doubt = None;
                     attempt?;
@@ -102,27 +151,27 @@ impl Writer {
         Err(doubt.map_or_else(contended, |open| unknown(&open.error)))
     }
 
-    /// One try: what was written, or `None` where it takes another one.
+    /// One try: what came of it, or `None` where it takes another one.
     async fn attempt(
         &self,
         ask: &Ask,
         id: EntryId,
         doubt: &mut Option<Doubt>,
-    ) -> Result<Option<Written>, ApiError> {
+    ) -> Result<Option<Outcome>, ApiError> {
         let head = self.view.now().writable()?.clone();
         if doubt.as_ref().is_some_and(|doubt| doubt.before.position != head.position) {
             // The log has gone on: first what stands in the doubtful commit's place, be it ours.
             return Ok(None);
         }
-        match checked(&head, ask).await {
-            Ok(Checked::Changes(documents)) => {
-                match self.commit(&head, change_set(ask, id, documents)).await? {
-                    Outcome::Done(entry) => return written(&head, &entry, &ask.operation).map(Some),
-                    Outcome::Moved => self.catch_up().await?,
-                    Outcome::Unknown(error) => *doubt = Some(Doubt::again(doubt.take(), head, error)),
+        match checked(&head, ask, self.removal_limit).await {
+            Ok(Checked::Changes { operations, prepared }) => {
+                match self.commit(&head, change_set(ask, id, operations, prepared)).await? {
+                    Committing::Done(entry) => return Ok(Some(Outcome::Done(Done::of(head, entry)))),
+                    Committing::Moved => self.catch_up().await?,
+                    Committing::Unknown(error) => *doubt = Some(Doubt::again(doubt.take(), head, error)),
                 }
             }
-            Ok(Checked::Nothing(written)) if self.is_head(&head).await? => return Ok(Some(written)),
+            Ok(Checked::Nothing(outcome)) if self.is_head(&head).await? => return Ok(Some(outcome)),
             Err(refusal) if self.is_head(&head).await? => return Err(refusal),
             // Said of a revision that is past: another process wrote meanwhile.
             Ok(Checked::Nothing(_)) | Err(_) => {}
@@ -131,14 +180,14 @@ impl Writer {
     }
 
     /// The answer to a write whose entry was found in the log: it is stored, whatever else fails now.
-    async fn found(&self, before: &Head, entry: &Entry, ask: &Ask) -> Result<Written, ApiError> {
+    async fn found(&self, before: &Head, entry: Entry) -> Outcome {
         if let Err(error) = self.catch_up().await {
             tracing::warn!("a write is stored and not yet served here: {}", error.log_text());
         }
-        written(before, entry, &ask.operation)
+        Outcome::Done(Done::of(before.clone(), entry))
     }
 
-    async fn commit(&self, head: &Head, change_set: ChangeSet) -> Result<Outcome, ApiError> {
+    async fn commit(&self, head: &Head, change_set: ChangeSet) -> Result<Committing, ApiError> {
         let asked = Moment::now();
         let commit = head.store.commit(head.position, vec![change_set]);
         match timeout(LONGEST_COMMIT, commit).await.unwrap_or_else(|_| Err(unsaid())) {
@@ -147,12 +196,12 @@ impl Writer {
                 let entry =
                     entry.ok_or_else(|| ApiError::internal("the store committed without an entry"))?;
                 self.take(head, &entry, asked).await;
-                Ok(Outcome::Done(entry))
+                Ok(Committing::Done(entry))
             }
-            Ok(Committed::Conflict(_)) => Ok(Outcome::Moved),
+            Ok(Committed::Conflict(_)) => Ok(Committing::Moved),
             Err(error) if error.kind == ErrorKind::Unknown => {
                 tracing::warn!("a commit's outcome is unknown, looking for it: {}", follow::describe(&error));
-                Ok(Outcome::Unknown(error))
+                Ok(Committing::Unknown(error))
             }
             Err(error) if error.kind == ErrorKind::Invalid => {
                 Err(ApiError::internal(follow::describe(&error)))
@@ -214,7 +263,7 @@ fn unsaid() -> Error {
 }
 
 /// How one attempt to commit ended.
-enum Outcome {
+enum Committing {
     Done(Entry),
     /// The head is another one; nothing was written.
     Moved,
@@ -240,62 +289,77 @@ impl Doubt {
 }
 
 enum Checked {
-    Nothing(Written),
-    Changes(Vec<DocumentChange>),
+    /// Nothing is to be stored, which is what came of it.
+    Nothing(Outcome),
+    Changes {
+        operations: Vec<Operation>,
+        prepared: Prepared,
+    },
 }
 
 /// [`check`] on a thread of its own: a change of the catalog concerns every cluster, and polls go on meanwhile.
-async fn checked(head: &Head, ask: &Ask) -> Result<Checked, ApiError> {
+async fn checked(head: &Head, ask: &Ask, removal_limit: usize) -> Result<Checked, ApiError> {
     let (head, ask) = (head.clone(), ask.clone());
-    let work = spawn_blocking(move || check(&head, &ask));
+    let work = spawn_blocking(move || check(&head, &ask, removal_limit));
     work.await.unwrap_or_else(|panic| Err(ApiError::internal(panic)))
 }
 
-/// What `ask` would change in `head`. Pure.
-fn check(head: &Head, ask: &Ask) -> Result<Checked, ApiError> {
-    let Operation { key, verb, .. } = &ask.operation;
-    let current = head.fleet.get(key);
-    // A document that is not there is 404 whatever its tag was to be (RFC 9110, 13.2.1).
-    if current.is_some() || *verb == Verb::Create {
-        let tag = current.map(|document| EntityTag::of(document.revision(), document.body()));
-        ask.precondition.check(tag.as_ref())?;
+/// What `ask` would change in `head`, if it may. Pure.
+fn check(head: &Head, ask: &Ask, removal_limit: usize) -> Result<Checked, ApiError> {
+    if let Some(condition) = &ask.condition {
+        condition.check(&head.fleet)?;
     }
-    let documents = head.fleet.prepare(std::slice::from_ref(&ask.operation)).map_err(refused)?;
-    match current {
-        Some(document) if documents.is_empty() => Ok(Checked::Nothing(Written {
-            body: Bytes::copy_from_slice(document.body()),
-            revision: document.revision(),
-        })),
-        _ => Ok(Checked::Changes(documents)),
+    let operations = (ask.wanted)(&head.fleet)?;
+    let prepared = head.fleet.prepare(&operations).map_err(refused)?;
+    if let Some(plan) = guard::judge(&head.fleet, &operations, &prepared, ask, removal_limit)? {
+        return Ok(Checked::Nothing(Outcome::Planned(Box::new(plan))));
+    }
+    if prepared.documents.is_empty() {
+        return Ok(Checked::Nothing(Outcome::Done(Done { before: head.clone(), operations, entry: None })));
+    }
+    Ok(Checked::Changes { operations, prepared })
+}
+
+impl Condition {
+    fn check(&self, fleet: &Fleet) -> Result<(), ApiError> {
+        let document = fleet.get(&self.key);
+        let tag = document.and_then(|document| match &self.part {
+            None => Some(EntityTag::of(document.revision(), document.body())),
+            Some(part) => {
+                let part = fleet.part(&self.key, part)?;
+                Some(EntityTag::of(document.revision(), &bytes_of(&part)))
+            }
+        });
+        // What is not there, and will not be, is 404 whatever its tag was to be (RFC 9110, 13.2.1).
+        let may_be_made = self.creates && (self.part.is_none() || document.is_some());
+        if tag.is_some() || may_be_made {
+            self.precondition.check(tag.as_ref())?;
+        }
+        Ok(())
     }
 }
 
-fn change_set(ask: &Ask, entry: EntryId, documents: Vec<DocumentChange>) -> ChangeSet {
+/// A part as it is answered and tagged.
+pub(crate) fn bytes_of(part: &Body) -> Vec<u8> {
+    serde_json::to_vec(part).unwrap_or_default()
+}
+
+fn change_set(ask: &Ask, entry: EntryId, operations: Vec<Operation>, prepared: Prepared) -> ChangeSet {
     ChangeSet {
         entry,
-        principal: ask.principal.clone(),
-        reason: None,
+        principal: ask.principal.to_string(),
+        reason: ask.reason.clone(),
         request_id: ask.request_id.clone(),
-        operations: vec![ask.operation.clone()],
-        documents,
-        min_reader: MIN_READER,
+        operations,
+        documents: prepared.documents,
+        min_reader: prepared.min_reader,
     }
-}
-
-/// What the client is shown of `entry`, which was committed on top of `before`.
-fn written(before: &Head, entry: &Entry, operation: &Operation) -> Result<Written, ApiError> {
-    let change = entry.change_set.documents.iter().find(|change| change.key == operation.key);
-    let after = change.and_then(|change| change.body.as_deref()).map(|body| (body, entry.revision));
-    let unchanged = before.fleet.get(&operation.key).map(|document| (document.body(), document.revision()));
-    let (body, revision) =
-        after.or(unchanged).ok_or_else(|| ApiError::internal("a write left no document and met none"))?;
-    Ok(Written { body: Bytes::copy_from_slice(body), revision })
 }
 
 /// What the log shows of a doubtful commit.
 enum Trace {
     /// It is stored.
-    Ours(Entry),
+    Ours(Box<Entry>),
     /// Another entry stands in its place, so it was not stored and never will be.
     Never,
     /// Nothing yet. It may still be under way.
@@ -323,7 +387,7 @@ async fn trace(before: &Head, id: EntryId) -> Result<Trace, Error> {
     // Another history shows nothing of ours.
     let Changes::Entries(entries) = changes else { return Ok(Trace::None) };
     Ok(match entries.into_iter().next() {
-        Some(entry) if entry.change_set.entry == id => Trace::Ours(entry),
+        Some(entry) if entry.change_set.entry == id => Trace::Ours(Box::new(entry)),
         Some(_) => Trace::Never,
         None => Trace::None,
     })

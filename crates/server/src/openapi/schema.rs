@@ -1,8 +1,10 @@
 //! JSON Schema (2020-12) said in the words of OpenAPI 3.0.3. What those words cannot say is left out:
 //! the document may allow more than the server does, never less.
 
-use flux_resourceset_model::{ResourceType, TOMBSTONES, built_in};
+use flux_resourceset_model::{FREEZES, Parts, ResourceType, built_in};
 use serde_json::{Map, Value, json};
+
+use crate::routes::is_described;
 
 /// Keywords that mean the same in both, with plain values.
 const KEPT: [&str; 15] = [
@@ -30,8 +32,10 @@ pub(super) fn components() -> Map<String, Value> {
         let title = title(kind);
         let mut document = convert(kind.schema());
         document["description"] = kind.description().into();
-        if kind.plural() != TOMBSTONES {
+        if is_described(kind) || kind.plural() == FREEZES {
             schemas.insert(format!("New{title}"), new(kind, &document));
+        }
+        if is_described(kind) {
             schemas.insert(format!("{title}Fields"), fields(&document));
         }
         schemas.insert(title, document);
@@ -44,6 +48,13 @@ pub(super) fn components() -> Map<String, Value> {
 pub(super) fn title(kind: &ResourceType) -> String {
     let words = kind.name().split('_');
     words.map(|word| word[..1].to_uppercase() + &word[1..]).collect()
+}
+
+/// A part of a document of `kind` that stands under `field`.
+pub(super) fn part(kind: &ResourceType, field: &str) -> Option<Value> {
+    let (_, parts) = kind.part_fields().find(|(known, _)| *known == field)?;
+    let below = if parts == Parts::List { "items" } else { "additionalProperties" };
+    kind.schema().pointer(&format!("/properties/{field}/{below}")).map(convert)
 }
 
 /// What a create may carry: the `id` may be called `_id` or follow from the name, and null means absent.
@@ -62,7 +73,7 @@ fn fields(document: &Value) -> Value {
     nullable_properties(document)
 }
 
-fn nullable_properties(schema: &Value) -> Value {
+pub(super) fn nullable_properties(schema: &Value) -> Value {
     let mut schema = schema.clone();
     if let Value::Object(object) = &mut schema {
         object.remove("required");
@@ -144,18 +155,19 @@ fn all(schemas: &Value) -> Value {
     schemas.as_array().into_iter().flatten().map(convert).collect()
 }
 
-fn others() -> [(String, Value); 4] {
+fn others() -> Vec<(String, Value)> {
     let text = || json!({"type": "string"});
     let violation = json!({
         "type": "object",
         "required": ["pointer", "code", "message"],
         "properties": {
+            "change": {"type": "integer", "description": "Which of several changes it comes from, counted from 0."},
             "document": {"type": "string", "description": "The document it is in, where that is not the one being written."},
             "pointer": {"type": "string", "description": "JSON pointer (RFC 6901) to the place."},
             "code": text(), "message": text()
         }
     });
-    [
+    let mut others = vec![
         (
             "Error".into(),
             json!({
@@ -165,6 +177,7 @@ fn others() -> [(String, Value); 4] {
                     "error": {"type": "string", "description": "A stable code."},
                     "message": {"type": "string", "description": "One sentence for people."},
                     "violations": {"type": "array", "items": violation},
+                    "plan": {"$ref": "#/components/schemas/Plan"},
                     "request_id": text()
                 }
             }),
@@ -190,6 +203,64 @@ fn others() -> [(String, Value); 4] {
                     "type": "object", "required": ["id"], "properties": {"id": text()}, "additionalProperties": true
                 }}}
             }),
+        ),
+    ];
+    others.extend(operating());
+    others
+}
+
+/// What is said of changes, before and after they are made.
+fn operating() -> [(String, Value); 3] {
+    let text = || json!({"type": "string"});
+    let count = || json!({"type": "integer"});
+    let flag = || json!({"type": "boolean"});
+    let any = || json!({"nullable": true});
+    let list = |of: Value| json!({"type": "array", "items": of});
+    let object = |properties: Value| json!({"type": "object", "properties": properties});
+    let target =
+        || json!({"type": "string", "description": "`type/id`, `clusters/{id or *}/{field}/{part}`."});
+    let fields = || list(object(json!({"path": text(), "from": any(), "to": any()})));
+    let group = |mut properties: Value| {
+        properties["count"] = count();
+        properties["clusters"] = list(text());
+        list(object(properties))
+    };
+    let change = object(json!({
+        "create": target(), "update": target(), "patch": target(), "delete": target(),
+        "select": {"type": "string", "description": "A label selector, where the id is `*`."},
+        "allow_empty": flag(), "force": flag(), "body": {"type": "object"}
+    }));
+    let mut change_set = object(json!({"reason": text(), "changes": list(change)}));
+    change_set["required"] = json!(["changes"]);
+    [
+        ("ChangeSet".into(), change_set),
+        (
+            "Changed".into(),
+            object(json!({
+                "revision": count(),
+                "at": {"type": "string", "format": "date-time", "nullable": true},
+                "principal": {"type": "string", "nullable": true},
+                "reason": {"type": "string", "nullable": true},
+                "documents": list(object(json!({
+                    "type": text(), "id": text(),
+                    "change": {"type": "string", "enum": ["created", "updated", "deleted"]}
+                })))
+            })),
+        ),
+        (
+            "Plan".into(),
+            object(json!({
+                "revision": count(), "digest": text(), "clusters": count(),
+                "destructive": object(json!({"clusters": count(), "protected": count(), "emptied": count()})),
+                "confirmation": list(text()),
+                "effects": group(json!({
+                    "effect": text(), "destructive": flag(), "type": text(), "input": text(),
+                    "fields": fields(), "on_remove": text()
+                })),
+                "hidden": group(json!({"type": text(), "input": text(), "fields": fields()})),
+                "warnings": group(json!({"code": text(), "message": text()})),
+                "frozen": group(json!({"freeze": text(), "reason": text()}))
+            })),
         ),
     ]
 }
