@@ -19,20 +19,27 @@
 mod answer;
 mod check;
 mod difference;
+mod explain;
+mod field;
 mod file;
 mod fleet;
 mod input;
+mod last_change;
 mod list;
 mod plan;
 mod prepare;
 mod refusal;
 mod release;
+mod revert;
 
 pub use answer::NoAnswer;
 pub use difference::{FieldChange, difference};
+pub use explain::{ExplainedField, ExplainedInput, NoExplanation, Origin, Overrode};
+pub use field::{Field, FieldDifference, changed_between, field_differences};
 pub use file::PreparedFile;
 pub use fleet::{Document, Fleet, LoadError};
 pub use input::{ClusterBlock, ComponentInput, DefinitionInput, Input, Source};
+pub use last_change::{LastChange, LastChanges};
 pub use list::{FleetFilter, NoList, Shard};
 pub use plan::{
     Destruction, Effect, EffectKind, Frozen, Hidden, LIST, Plan, Warning, WarningCode, plan, plan_of,
@@ -40,6 +47,7 @@ pub use plan::{
 pub use prepare::Prepared;
 pub use refusal::Refusal;
 pub use release::merge_release;
+pub use revert::{PastChange, RevertConflict, Reverted};
 
 /// The most inputs that Flux takes in one answer; it cuts the rest off without a word.
 pub const MAX_INPUTS: usize = 10_000;
