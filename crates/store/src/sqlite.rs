@@ -50,6 +50,10 @@ pub enum Access {
 ///
 /// `synchronous=FULL` and a write-ahead log: a commit is on the disk when it returns. Dropping the
 /// store waits for the statement under way, closes the file and ends its threads.
+///
+/// The release before this one may go on using the file until something is forgotten; from then on it
+/// is [`ErrorKind::TooNew`] to it. What was forgotten makes room for what comes; the file stays as long
+/// as it was.
 #[derive(Debug)]
 pub struct SqliteStore {
     // Dropped first: the last connection to be closed tidies up, and a reader may not.

@@ -16,8 +16,8 @@ const STEP: i64 = 1000;
 /// returns how many entries that took out of the log; 0 where nothing is left to forget.
 pub(super) fn step(transaction: Transaction<'_>, before: i64) -> Result<u64, Failure> {
     let begins = begins(&transaction)?;
-    let Some(last) = number(head(&transaction)?.revision).checked_sub(1) else { return Ok(0) };
-    let last = last.min(last_before(&transaction, before)?);
+    let below_head = number(head(&transaction)?.revision) - 1;
+    let last = below_head.min(last_before(&transaction, before)?);
     let to = end(&transaction, number(begins), last)?;
     if to == number(begins) {
         return Ok(0);
