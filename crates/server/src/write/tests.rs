@@ -7,7 +7,7 @@ use std::sync::Mutex as Locked;
 use async_trait::async_trait;
 use flux_resourceset_merge::Fleet;
 use flux_resourceset_model::Rules;
-use flux_resourceset_model::change::Key;
+use flux_resourceset_model::change::{Key, Verb};
 use flux_resourceset_store::{
     EntryDetail, LogQuery, MemoryStore, Past, Position, Record, Snapshot, Store, StoreId, Stored, Version,
 };
@@ -122,17 +122,20 @@ fn create(id: &str) -> Operation {
 
 fn ask() -> Ask {
     Ask {
-        operation: create("x"),
-        precondition: Precondition::default(),
+        wanted: Arc::new(|_| Ok(vec![create("x")])),
+        condition: None,
+        confirmation: Confirmation::default(),
+        since: None,
         principal: "write".into(),
+        reason: None,
         request_id: "test".into(),
     }
 }
 
 fn others() -> ChangeSet {
-    let change =
-        DocumentChange { key: Key::new("namespaces", "other"), body: Some(r#"{"id":"other"}"#.into()) };
-    change_set(&ask(), EntryId(7), vec![change])
+    let operations = vec![create("other")];
+    let prepared = Fleet::empty(Rules::default()).prepare(&operations).unwrap();
+    change_set(&ask(), EntryId(7), operations, prepared)
 }
 
 /// The code of a write's answer, or `written` with the revision; and how many entries the log has at last.
@@ -151,8 +154,9 @@ async fn write(commits: &[Fate], reads: &[bool]) -> (String, u64) {
         confirmed: Moment::now(),
     };
     view.advance(&head);
-    let said = match Arc::new(Writer::new(view)).write(ask()).await {
-        Ok(written) => format!("written {}", written.revision),
+    let said = match Arc::new(Writer::new(view, 10)).write(ask()).await {
+        Ok(Outcome::Done(done)) => format!("written {}", done.revision()),
+        Ok(Outcome::Planned(_)) => "planned".to_owned(),
         Err(error) => error.code.to_owned(),
     };
     sleep(Duration::from_secs(600)).await;

@@ -153,6 +153,17 @@ impl Client {
         self.send("PUT", path, &[("Content-Type", "application/json")], &body.to_string())
     }
 
+    /// The same again, with the digest of the plan that it must be confirmed by.
+    #[track_caller]
+    pub(crate) fn confirmed(&self, method: &str, path: &str, body: Option<Value>) -> Reply {
+        let body = body.map(|body| body.to_string()).unwrap_or_default();
+        let json = ("Content-Type", "application/json");
+        let asked = self.send(method, path, &[json], &body).expect(428);
+        assert_eq!(asked.code(), "confirmation_required");
+        let plan = &asked.json()["plan"];
+        self.send(method, path, &[json, ("If-Plan", plan["digest"].as_str().unwrap())], &body)
+    }
+
     #[track_caller]
     pub(crate) fn patch(&self, path: &str, body: Value) -> Reply {
         self.send("PATCH", path, &[("Content-Type", "application/merge-patch+json")], &body.to_string())

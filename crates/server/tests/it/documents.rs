@@ -183,7 +183,9 @@ fn what_is_referred_to_stays_unless_forced() {
     assert!(refused.json()["message"].as_str().unwrap().contains("clusters/c1"));
     assert_eq!(writer.delete("/namespaces/n1?force=yes").expect(400).code(), "invalid_parameter");
     assert_eq!(writer.delete("/namespaces/n1?forced=true").expect(400).code(), "unknown_parameter");
-    writer.delete("/namespaces/n1?force=true").expect(200);
+    let unconfirmed = writer.delete("/namespaces/n1?force=true").expect(428).json();
+    let digest = unconfirmed["plan"]["digest"].as_str().unwrap();
+    writer.send("DELETE", "/namespaces/n1?force=true", &[("If-Plan", digest)], "").expect(200);
     let cluster = writer.get("/clusters/c1").expect(200);
     assert_eq!(cluster.json()["namespaces"], json!([]));
     assert_eq!(cluster.revision(), "4", "the reference went with the same revision");

@@ -12,6 +12,7 @@ mod errors;
 mod faults;
 mod faulty_store;
 mod limits;
+mod operate;
 mod polls;
 mod process;
 mod server;
