@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use flux_resourceset_model::change::{DocumentChange, Key, Operation, Verb};
-use flux_resourceset_model::{ResourceType, Rules, TOMBSTONES, Violation, built_in};
+use flux_resourceset_model::{FREEZES, ResourceType, Rules, SOURCES, TOMBSTONES, Violation, built_in};
 use serde_json::Value;
 
 use crate::fleet::Fleet;
@@ -23,6 +23,29 @@ pub struct PreparedFile {
 }
 
 impl Fleet {
+    /// Appends the whole fleet to `out` in the form of `data/seed.json`: by the plural of each type its
+    /// documents, ordered by id; types of which there are none only where people write them. What
+    /// sources own is not in it, since applying the file says so.
+    pub fn export(&self, out: &mut Vec<u8>) {
+        let described = |kind: &ResourceType| ![TOMBSTONES, FREEZES].contains(&kind.plural());
+        let kinds = self.types().iter().filter(|kind| kind.plural() != SOURCES);
+        let kinds = kinds.filter(|kind| described(kind) || self.len(kind.plural()) > 0);
+        out.push(b'{');
+        for (at, kind) in kinds.enumerate() {
+            out.extend_from_slice(if at == 0 { b"\"" } else { b",\"" });
+            out.extend_from_slice(kind.plural().as_bytes());
+            out.extend_from_slice(b"\":[");
+            for (at, (_, document)) in self.list(kind.plural()).enumerate() {
+                if at > 0 {
+                    out.push(b',');
+                }
+                out.extend_from_slice(document.body());
+            }
+            out.push(b']');
+        }
+        out.push(b'}');
+    }
+
     /// What creating every document of `file` would leave behind. Pure.
     ///
     /// # Errors
@@ -56,16 +79,18 @@ impl Fleet {
     }
 }
 
+/// A file as it is read: what it asks for, and what is wrong with its form.
 #[derive(Default)]
-struct File {
-    operations: Vec<Operation>,
+pub(crate) struct File {
+    /// A create for each document.
+    pub(crate) operations: Vec<Operation>,
     /// Where in the file each document stands.
     places: BTreeMap<Key, String>,
-    violations: Vec<Violation>,
+    pub(crate) violations: Vec<Violation>,
 }
 
 impl File {
-    fn read(file: &Value) -> Self {
+    pub(crate) fn read(file: &Value) -> Self {
         let mut read = File::default();
         match file {
             Value::Object(types) => {
@@ -82,8 +107,8 @@ impl File {
 
     fn add_type(&mut self, plural: &str, documents: &Value) {
         let pointer = format!("/{plural}");
-        let Some(kind) = ResourceType::of(plural).filter(|kind| kind.plural() != TOMBSTONES) else {
-            let known = built_in().iter().map(ResourceType::plural).filter(|plural| *plural != TOMBSTONES);
+        let Some(kind) = ResourceType::of(plural).filter(|kind| kind.plural() != SOURCES) else {
+            let known = built_in().iter().map(ResourceType::plural).filter(|plural| *plural != SOURCES);
             let known = known.collect::<Vec<_>>().join(", ");
             let message = format!("`{plural}` is not a resource type; known are {known}");
             return self.wrong(pointer, "unknown_field", message);
@@ -169,7 +194,7 @@ mod tests {
                 {"cluster_dns": "c.example.com", "environment": "dev"},
             ],
             "namespaces": [{"id": "n"}, {"id": "n"}, 7],
-            "tombstones": [],
+            "sources": [],
             "profiles": [],
         })), @r#"
         /clusters/0/cluster_dns: "-" is not a DNS name: labels of letters, digits and dashes, separated by dots (format)

@@ -31,6 +31,7 @@ mod prepare;
 mod refusal;
 mod release;
 mod revert;
+mod source_apply;
 
 pub use answer::NoAnswer;
 pub use difference::{FieldChange, difference};
@@ -41,13 +42,12 @@ pub use fleet::{Document, Fleet, LoadError};
 pub use input::{ClusterBlock, ComponentInput, DefinitionInput, Input, Source};
 pub use last_change::{LastChange, LastChanges};
 pub use list::{FleetFilter, NoList, Shard};
-pub use plan::{
-    Destruction, Effect, EffectKind, Frozen, Hidden, LIST, Plan, Warning, WarningCode, plan, plan_of,
-};
+pub use plan::{Destruction, Effect, EffectKind, Frozen, Hidden, Plan, Warning, WarningCode, plan, plan_of};
 pub use prepare::Prepared;
 pub use refusal::Refusal;
 pub use release::merge_release;
 pub use revert::{PastChange, RevertConflict, Reverted};
+pub use source_apply::{Applied, Disputed, Files};
 
 /// The most inputs that Flux takes in one answer; it cuts the rest off without a word.
 pub const MAX_INPUTS: usize = 10_000;

@@ -284,7 +284,7 @@ fn tombstone() -> Declaration {
                     "description": "Whether the cluster's polls get an error, so that it keeps what it has. Default: false.",
                     "x-min-reader": 2
                 },
-                "cluster": {"type": "object", "description": "The cluster's last document."}
+                "cluster": {"type": "object", "description": "The cluster's last document.", "x-keeps-null": true}
             }
         }),
     }

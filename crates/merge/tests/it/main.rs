@@ -8,7 +8,10 @@
 )]
 
 mod answers;
+mod files;
 mod history;
 mod laws;
 mod naive;
+mod plan;
+mod revert;
 mod writes;
