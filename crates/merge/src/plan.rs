@@ -13,8 +13,8 @@ mod warnings;
 
 use std::collections::BTreeSet;
 
+use flux_resourceset_model::OnRemove;
 use flux_resourceset_model::change::Key;
-use flux_resourceset_model::{CLUSTERS, OnRemove};
 use serde::Serialize;
 
 pub use crate::plan::kind::EffectKind;
@@ -23,9 +23,6 @@ pub use crate::plan::warnings::WarningCode;
 use crate::difference::FieldChange;
 use crate::fleet::Fleet;
 use crate::plan::planner::Planner;
-
-/// The type under which effects on the list of clusters stand.
-pub const LIST: &str = CLUSTERS;
 
 /// What a change would do to the answers of a fleet. A frozen cluster's is what it gets once the
 /// freeze is lifted; a held cluster's is what it would get if it were restored.
@@ -77,7 +74,7 @@ pub struct Effect {
     pub effect: EffectKind,
     /// Whether it may destroy what runs.
     pub destructive: bool,
-    /// The plural of the input's type; [`LIST`] for the list of clusters.
+    /// The plural of the input's type; `clusters` for the list of clusters.
     #[serde(rename = "type")]
     pub kind: String,
     /// The input's id; empty where the inputs' order changes, and for the list of clusters, where the

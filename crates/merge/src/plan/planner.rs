@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use flux_resourceset_model::change::Key;
-use flux_resourceset_model::{OnRemove, ResourceType};
+use flux_resourceset_model::{CLUSTERS, Cluster, OnRemove, ResourceType};
 use serde_json::Value;
 
 use crate::answer::write;
@@ -17,7 +17,7 @@ use crate::plan::hidden::HiddenChanges;
 use crate::plan::kind::EffectKind;
 use crate::plan::rows::{Row, Rows, Subject};
 use crate::plan::warnings::Warnings;
-use crate::plan::{Destruction, Effect, Frozen, LIST, Plan};
+use crate::plan::{Destruction, Effect, Frozen, Plan};
 
 /// The path under which an effect shows the order of inputs.
 const ORDER: &str = "inputs";
@@ -114,8 +114,8 @@ impl<'a> Planner<'a> {
             let mut bytes = Vec::new();
             entry.inspect(|entry| write(entry, &mut bytes)).map(|_| bytes)
         });
-        self.digest.add([subject.id, LIST, ""], was.as_deref(), now.as_deref());
-        self.happens(subject, Same { effect, kind: LIST, input: "", keep: None, fields });
+        self.digest.add([subject.id, CLUSTERS, ""], was.as_deref(), now.as_deref());
+        self.happens(subject, Same { effect, kind: CLUSTERS, input: "", keep: None, fields });
         true
     }
 
@@ -190,7 +190,7 @@ impl<'a> Planner<'a> {
         if same.effect.is_destructive() {
             self.destructive.insert(subject.id);
             let clusters = [(self.before, subject.was), (self.after, subject.now)];
-            let protects = |(fleet, cluster): (&Fleet, Option<&flux_resourceset_model::Cluster>)| {
+            let protects = |(fleet, cluster): (&Fleet, Option<&Cluster>)| {
                 cluster.is_some_and(|cluster| fleet.rules().protects(&cluster.environment))
             };
             if clusters.into_iter().any(protects) {

@@ -138,7 +138,7 @@ prop_compose! {
     fn component()(
         path in select(vec!["q1", "q2"]),
         version in field("component_version", vec!["1.0.0".into()]),
-        tag in field("oci_tag", vec!["t1".into(), "t2".into()]),
+        tag in field("oci_tag", vec!["v3".into(), "v4".into()]),
         env in field("cluster_env_enabled", vec![true.into(), false.into()]),
         depends_on in field("depends_on", vec![json!([]), json!([]), json!([]), json!(["a"]), json!(["b"]), json!(["a", "c"])]),
         enabled in field("enabled", vec![true.into(), false.into()]),

@@ -11,7 +11,7 @@ pub(crate) type Documents = BTreeMap<String, BTreeMap<String, Value>>;
 pub(crate) const SELECTORS: [&str; 4] =
     ["environment=prod", "id in (c1,c2)", "tier notin (edge)", "tier,id!=c3"];
 
-fn selects(selector: &str, cluster: &Value) -> bool {
+pub(crate) fn selects(selector: &str, cluster: &Value) -> bool {
     let (id, tier) = (cluster["id"].as_str().unwrap(), cluster["labels"]["tier"].as_str());
     match SELECTORS.iter().position(|known| *known == selector).unwrap() {
         0 => cluster["environment"] == "prod",

@@ -1,0 +1,529 @@
+//! What a plan promises: it says what comparing every answer before and after says, no more and no less.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use flux_resourceset_merge::{Fleet, Plan, Prepared, plan, plan_of};
+use flux_resourceset_model::change::{Key, Operation, Verb};
+use proptest::prelude::*;
+use proptest::sample::select;
+use serde_json::{Value, json};
+
+use crate::history::{History, documents, operation, operations};
+use crate::naive::{self, Documents};
+
+const TYPES: [(&str, &str); 3] = [
+    ("namespaces", "namespaces"),
+    ("platform_components", "platform-components"),
+    ("rolebindings", "rolebindings"),
+];
+
+/// By cluster, type and input; the order of inputs and a cluster's entry in the list have no input.
+type Changes = BTreeMap<(String, String, String), (Value, Value)>;
+
+fn planned(before: &Fleet, prepared: &Prepared) -> Plan {
+    plan(before, &prepared.after, prepared.documents.iter().map(|document| &document.key))
+}
+
+/// As many of `operations` as can be made together.
+fn accepted(fleet: &Fleet, operations: Vec<Operation>) -> Option<(Vec<Operation>, Prepared)> {
+    let mut together: Vec<Operation> = Vec::new();
+    let mut last = None;
+    for operation in operations {
+        together.push(operation);
+        match fleet.prepare(&together) {
+            Ok(prepared) => last = Some(prepared),
+            Err(_) => drop(together.pop()),
+        }
+    }
+    last.map(|prepared| (together, prepared))
+}
+
+/// The documents of which answers are made where nobody is frozen and what is held is back.
+fn seen_through(fleet: &Fleet) -> Documents {
+    let mut documents = documents(fleet);
+    let tombstones = std::mem::take(documents.get_mut("tombstones").unwrap());
+    documents.get_mut("freezes").unwrap().clear();
+    for (id, tombstone) in tombstones {
+        if tombstone["held"] == true {
+            documents.get_mut("clusters").unwrap().insert(id, tombstone["cluster"].clone());
+        }
+    }
+    documents
+}
+
+fn inputs(documents: &Documents, cluster: &str, path: &str) -> Vec<Value> {
+    let dns = documents["clusters"].get(cluster).map(|cluster| cluster["cluster_dns"].as_str().unwrap());
+    let answer = dns.and_then(|dns| naive::answer(documents, dns, path));
+    answer.map(|answer| answer["inputs"].as_array().unwrap().clone()).unwrap_or_default()
+}
+
+fn id_of(input: &Value) -> String {
+    input["id"].as_str().unwrap().to_owned()
+}
+
+/// Every answer before compared with every answer after.
+fn brute_force(before: &Documents, after: &Documents) -> Changes {
+    let mut changes = Changes::new();
+    let mut note = |cluster: &str, kind: &str, input: &str, was: Value, is: Value| {
+        if was != is {
+            changes.insert((cluster.into(), kind.into(), input.into()), (was, is));
+        }
+    };
+    let clusters: BTreeSet<_> = before["clusters"].keys().chain(after["clusters"].keys()).collect();
+    for cluster in clusters {
+        let entry = |documents: &Documents| {
+            documents["clusters"].get(cluster).map_or(Value::Null, |cluster| {
+                json!({"id": cluster["id"], "cluster_name": cluster["cluster_name"],
+                    "cluster_dns": cluster["cluster_dns"], "environment": cluster["environment"]})
+            })
+        };
+        note(cluster, "clusters", "", entry(before), entry(after));
+        for (kind, path) in TYPES {
+            let [was, is] = [before, after].map(|documents| inputs(documents, cluster, path));
+            let find = |list: &[Value], id: &str| {
+                list.iter().find(|input| id_of(input) == id).cloned().unwrap_or_default()
+            };
+            for id in was.iter().chain(&is).map(id_of).collect::<BTreeSet<_>>() {
+                note(cluster, kind, &id, find(&was, &id), find(&is, &id));
+            }
+            let stays = |list: &[Value], other: &[Value]| {
+                let ids = list.iter().map(id_of).filter(|id| other.iter().any(|input| id_of(input) == *id));
+                Value::from(ids.collect::<Vec<_>>())
+            };
+            note(cluster, kind, "", stays(&was, &is), stays(&is, &was));
+        }
+    }
+    changes
+}
+
+/// What people are told of a change: the kind of effect, its fields, and what becomes of the objects.
+type Told = (&'static str, BTreeMap<String, (Value, Value)>, Value);
+
+fn told(kind: &str, input: &str, was: &Value, is: &Value) -> Told {
+    let mut fields = BTreeMap::new();
+    match (was.is_null(), is.is_null()) {
+        (false, false) if was.is_array() => {
+            fields.insert("inputs".to_owned(), (was.clone(), is.clone()));
+        }
+        (false, false) => leaves("", Some(was), Some(is), &mut fields),
+        (true, _) => {
+            leaves("", None, Some(is), &mut fields);
+            fields.retain(|path, (_, to)| {
+                let own =
+                    !path.starts_with("cluster.") && path != "id" && (input != "" || path == "environment");
+                own && ![json!(""), json!([]), json!({})].contains(to)
+            });
+        }
+        (false, true) => {}
+    }
+    let keep = if is.is_null() && kind != "clusters" { was["on_remove"].clone() } else { Value::Null };
+    (told_kind(was, is), fields, keep)
+}
+
+/// In the words of DESIGN, read off the inputs as they are answered.
+fn told_kind(was: &Value, is: &Value) -> &'static str {
+    let helm = |input: &Value| input["delivery"] == "helm";
+    let release = |input: &Value, field: &str| match &input["release"][field] {
+        Value::Null if helm(input) => input["id"].clone(),
+        said => said.clone(),
+    };
+    let differ = |of: &dyn Fn(&Value) -> Value| of(was) != of(is);
+    if is.is_null() {
+        "remove"
+    } else if was.is_null() {
+        "install"
+    } else if was.is_array() {
+        "reorder"
+    } else if was["enabled"] == true && is["enabled"] == false {
+        "disable"
+    } else if was["delivery"] != is["delivery"]
+        || (helm(was) && differ(&|input| input["component_path"].clone()))
+        || (helm(was) && differ(&|input| release(input, "name")))
+        || (was.get("delivery").is_some() && differ(&|input| release(input, "target_namespace")))
+    {
+        "replace"
+    } else if was["enabled"] == false && is["enabled"] == true {
+        "enable"
+    } else {
+        "change"
+    }
+}
+
+/// Every path at which the two differ. The histories' keys need no quotes but for dots and slashes.
+fn leaves(
+    path: &str,
+    was: Option<&Value>,
+    is: Option<&Value>,
+    fields: &mut BTreeMap<String, (Value, Value)>,
+) {
+    let object = |value: Option<&Value>| match value {
+        None => Some(BTreeMap::new()),
+        Some(Value::Object(object)) => Some(object.clone().into_iter().collect()),
+        Some(_) => None,
+    };
+    let below: Option<BTreeSet<String>> = match (object(was), object(is)) {
+        (Some(was), Some(is)) => Some(was.keys().chain(is.keys()).cloned().collect()),
+        _ => None,
+    };
+    match below {
+        Some(keys) if !keys.is_empty() => {
+            for key in keys {
+                let step = match (key.contains('.'), path.is_empty()) {
+                    (true, _) => format!("{path}[\"{key}\"]"),
+                    (false, true) => key.clone(),
+                    (false, false) => format!("{path}.{key}"),
+                };
+                let at = |value: Option<&Value>| value.and_then(|value| value.get(&key)).cloned();
+                leaves(&step, at(was).as_ref(), at(is).as_ref(), fields);
+            }
+        }
+        _ if was == is => {}
+        _ => {
+            let [was, is] = [was, is].map(|value| value.cloned().unwrap_or_default());
+            fields.insert(path.to_owned(), (was, is));
+        }
+    }
+}
+
+/// The plan, cluster by cluster, as whoever reads its JSON gets it.
+fn ungrouped(plan: &Plan) -> BTreeMap<(String, String, String), Told> {
+    const KINDS: [&str; 7] = ["remove", "disable", "replace", "install", "enable", "change", "reorder"];
+    let json = serde_json::to_value(plan).unwrap();
+    let mut all = BTreeMap::new();
+    for effect in json["effects"].as_array().unwrap() {
+        let text = |field: &str| effect[field].as_str().unwrap().to_owned();
+        let kind = KINDS.into_iter().find(|kind| effect["effect"] == *kind).unwrap();
+        assert_eq!(effect["destructive"], KINDS[..3].contains(&kind), "{effect}");
+        let fields: BTreeMap<_, _> = (effect["fields"].as_array().unwrap().iter())
+            .map(|field| {
+                (field["path"].as_str().unwrap().to_owned(), (field["from"].clone(), field["to"].clone()))
+            })
+            .collect();
+        assert_eq!(fields.len(), effect["fields"].as_array().unwrap().len(), "a path twice: {effect}");
+        let clusters: Vec<_> =
+            effect["clusters"].as_array().unwrap().iter().map(|id| id.as_str().unwrap()).collect();
+        assert!(
+            clusters.is_sorted() && effect["count"] == clusters.len() && !clusters.is_empty(),
+            "{effect}"
+        );
+        for cluster in clusters {
+            let told = (kind, fields.clone(), effect["on_remove"].clone());
+            let twice = all.insert((cluster.to_owned(), text("type"), text("input")), told);
+            assert!(twice.is_none(), "two effects on one input: {effect}");
+        }
+    }
+    all
+}
+
+/// Clusters with a destructive effect, protected ones of them, and those with an emptied answer.
+fn destroyed(before: &Documents, after: &Documents, changes: &Changes) -> [BTreeSet<String>; 3] {
+    let destructive = changes
+        .iter()
+        .filter(|(_, (was, is))| ["remove", "disable", "replace"].contains(&told_kind(was, is)));
+    let clusters: BTreeSet<String> = destructive.map(|((cluster, ..), _)| cluster.clone()).collect();
+    let is_prod = |cluster: &&String| {
+        [before, after].iter().any(|documents| {
+            documents["clusters"].get(*cluster).is_some_and(|cluster| cluster["environment"] == "prod")
+        })
+    };
+    let protected = clusters.iter().filter(is_prod).cloned().collect();
+    let emptied = before["clusters"].keys().filter(|cluster| {
+        let became_empty = TYPES.iter().any(|(_, path)| {
+            !inputs(before, cluster, path).is_empty() && inputs(after, cluster, path).is_empty()
+        });
+        became_empty || after["clusters"].is_empty()
+    });
+    let emptied = emptied.cloned().collect();
+    [clusters, protected, emptied]
+}
+
+/// Whom a freeze of the fleet after holds, of those with changes.
+fn frozen(fleet: &Fleet, after: &Documents, changes: &Changes) -> BTreeMap<String, Vec<String>> {
+    let affected: BTreeSet<&String> = changes.keys().map(|(cluster, ..)| cluster).collect();
+    let freezes = &documents(fleet)["freezes"];
+    let held = freezes.iter().map(|(freeze, document)| {
+        let clusters = affected.iter().filter(|cluster| {
+            let cluster = after["clusters"].get(**cluster);
+            cluster.is_some_and(|cluster| naive::selects(document["selector"].as_str().unwrap(), cluster))
+        });
+        (freeze.clone(), clusters.map(|cluster| (*cluster).clone()).collect::<Vec<_>>())
+    });
+    held.filter(|(_, clusters)| !clusters.is_empty()).collect()
+}
+
+/// For each changed definition and cluster: the fields that would change if the cluster said nothing.
+fn hidden(before: &Documents, after: &Documents) -> BTreeSet<(String, String, String, String)> {
+    let mut found = BTreeSet::new();
+    for (kind, path) in TYPES {
+        for (id, definition) in before[kind]
+            .iter()
+            .filter(|(id, definition)| after[kind].get(*id).is_some_and(|after| after != *definition))
+        {
+            let _ = definition;
+            let bare = |documents: &Documents| {
+                let mut documents = documents.clone();
+                let nobody = json!({"id": "x", "cluster_name": "x", "cluster_dns": "x", "environment": "x", kind: [{"id": id}]});
+                documents.insert("clusters".into(), BTreeMap::from([("x".to_owned(), nobody)]));
+                inputs(&documents, "x", path).pop().unwrap()
+            };
+            let mut fields = BTreeMap::new();
+            leaves("", Some(&bare(before)), Some(&bare(after)), &mut fields);
+            for cluster in before["clusters"].keys() {
+                let find = |documents| {
+                    inputs(documents, cluster, path).into_iter().find(|input| id_of(input) == *id)
+                };
+                let (Some(was), Some(is)) = (find(before), find(after)) else { continue };
+                let mut own = BTreeMap::new();
+                leaves("", Some(&was), Some(&is), &mut own);
+                let touches = |path: &str| {
+                    own.keys().any(|own| {
+                        let (long, short) =
+                            if own.len() > path.len() { (&own[..], path) } else { (path, &own[..]) };
+                        long == short
+                            || long.starts_with(&format!("{short}."))
+                            || long.starts_with(&format!("{short}["))
+                    })
+                };
+                for path in fields.keys().filter(|path| !touches(path)) {
+                    found.insert((cluster.clone(), kind.into(), id.clone(), path.clone()));
+                }
+            }
+        }
+    }
+    found
+}
+
+fn ungrouped_hidden(plan: &Plan) -> BTreeSet<(String, String, String, String)> {
+    let groups = plan.hidden.iter().flat_map(|hidden| {
+        let fields = hidden.fields.iter().map(|field| &field.path);
+        fields.flat_map(|path| {
+            hidden
+                .clusters
+                .iter()
+                .map(|cluster| (cluster.clone(), hidden.kind.clone(), hidden.input.clone(), path.clone()))
+        })
+    });
+    groups.collect()
+}
+
+/// Clusters that have everything, so that there is something to take away, and to put in another order.
+fn full_fleet() -> Vec<Operation> {
+    let create =
+        |plural: &str, id: &str, body: Value| Operation::new(Verb::Create, Key::new(plural, id), Some(body));
+    let component = |id| {
+        create(
+            "platform_components",
+            id,
+            json!({"component_path": "q", "oci_url": "oci://registry/x", "oci_tag": "1.0.0"}),
+        )
+    };
+    let cluster = |id: &str, environment: &str| {
+        let body = json!({
+            "cluster_name": id, "cluster_dns": format!("{id}.example.com"), "environment": environment,
+            "aliases": [format!("old-{id}.example.com")],
+            "platform_components": [{"id": "a"}, {"id": "b", "oci_tag": "v1"}, {"id": "c", "enabled": false}],
+            "namespaces": [{"id": "n1"}, {"id": "n2"}], "rolebindings": [{"id": "r1"}]
+        });
+        create("clusters", id, body)
+    };
+    let mut all = ["a", "b", "c"].map(component).to_vec();
+    all.extend(["n1", "n2"].map(|id| create("namespaces", id, json!({}))));
+    all.push(create("rolebindings", "r1", json!({"role": "view"})));
+    all.extend([cluster("c1", "dev"), cluster("c2", "prod"), cluster("c3", "dev")]);
+    all
+}
+
+/// What is often done to such a fleet.
+fn daily_operation() -> BoxedStrategy<Operation> {
+    let of =
+        |plural: &'static str, ids: Vec<&'static str>| select(ids).prop_map(move |id| Key::new(plural, id));
+    let cluster = move || of("clusters", vec!["c1", "c2", "c3"]);
+    let component = move || of("platform_components", vec!["a", "b", "c"]);
+    let said = select(vec![
+        json!({"enabled": false}),
+        json!({"enabled": true}),
+        json!({"enabled": null, "on_remove": "keep"}),
+        json!({"oci_tag": "v2"}),
+        json!({"oci_tag": "latest"}),
+        json!({"component_path": "p1"}),
+        json!({"release": {"name": "other"}}),
+        json!({"release": {"target_namespace": "n1", "values": {"x": null}}}),
+        json!({"release": {"values": {"x": {"y": 1}}}}),
+    ]);
+    let order = (Just(vec!["a", "b", "c"]).prop_shuffle(), 0..4_usize).prop_map(|(mut ids, count)| {
+        ids.truncate(count);
+        json!({"platform_components": ids.iter().map(|id| json!({"id": id})).collect::<Vec<_>>()})
+    });
+    let of_cluster = select(vec![
+        json!({"namespaces": [{"id": "n2"}]}),
+        json!({"namespaces": []}),
+        json!({"namespaces": [{"id": "n2"}, {"id": "n1"}]}),
+        json!({"aliases": []}),
+        json!({"environment": "dev"}),
+        json!({"patches": {"a": {"x": "1"}}}),
+        json!({"cluster_dns": "new.example.com"}),
+    ]);
+    let update = |key: Key, body: Value| Operation::new(Verb::Update, key, Some(body));
+    prop_oneof![
+        3 => (cluster(), order).prop_map(move |(key, body)| update(key, body)),
+        3 => (cluster(), of_cluster).prop_map(move |(key, body)| update(key, body)),
+        4 => (cluster(), select(vec!["a", "b", "c"]), said.clone()).prop_map(|(key, id, body)| {
+            Operation::new(Verb::Patch, key, Some(body)).on("platform_components", id)
+        }),
+        4 => (component(), said).prop_map(|(key, body)| Operation::new(Verb::Patch, key, Some(body))),
+        1 => (component(), Just(json!({"delivery": "kustomize"}))).prop_map(move |(key, body)| update(key, body)),
+        1 => cluster().prop_map(|key| Operation::new(Verb::Delete, key, None)),
+        1 => of("tombstones", vec!["c1", "c2", "c3"]).prop_map(|key| Operation::new(Verb::Delete, key, None)),
+        5 => operation(),
+    ]
+    .boxed()
+}
+
+fn histories() -> BoxedStrategy<Vec<Operation>> {
+    let full = prop::collection::vec(daily_operation(), 0..12).prop_map(|more| {
+        let mut all = full_fleet();
+        all.extend(more);
+        all
+    });
+    prop_oneof![1 => operations(), 3 => full].boxed()
+}
+
+fn writes(count: std::ops::Range<usize>) -> impl Strategy<Value = Vec<Operation>> {
+    prop::collection::vec(daily_operation(), count)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_plan_is_what_comparing_every_answer_says(
+        operations in histories(), more in writes(1..7),
+    ) {
+        let fleet = History::after(&operations).fleet;
+        let Some((_, prepared)) = accepted(&fleet, more) else { return Ok(()) };
+        let plan = planned(&fleet, &prepared);
+        let (before, after) = (seen_through(&fleet), seen_through(&prepared.after));
+        let changes = brute_force(&before, &after);
+        let expected: BTreeMap<_, _> = changes
+            .iter()
+            .map(|(key, (was, is))| (key.clone(), told(&key.1, &key.2, was, is)))
+            .collect();
+        prop_assert_eq!(ungrouped(&plan), expected);
+
+        let affected: BTreeSet<_> = changes.keys().map(|(cluster, ..)| cluster).collect();
+        prop_assert_eq!(plan.clusters, affected.len());
+        let counts = destroyed(&before, &after, &changes).map(|clusters| clusters.len());
+        let destructive = plan.destructive;
+        prop_assert_eq!([destructive.clusters, destructive.protected, destructive.emptied], counts);
+        let held: BTreeMap<_, _> = plan.frozen.iter().map(|held| (held.freeze.clone(), held.clusters.clone())).collect();
+        prop_assert_eq!(held, frozen(&prepared.after, &after, &changes));
+        prop_assert_eq!(ungrouped_hidden(&plan), hidden(&before, &after));
+    }
+
+    #[test]
+    fn digests_are_equal_exactly_where_effects_are(
+        operations in histories(), one in writes(1..4), between in daily_operation(), other in writes(1..4),
+    ) {
+        let fleet = History::after(&operations).fleet;
+        let mut later = History { fleet: fleet.clone() };
+        let _refused = later.write(&[between]);
+        let of = |fleet: &Fleet, operations: &[Operation]| {
+            let (_, prepared) = accepted(fleet, operations.to_vec())?;
+            let changes = brute_force(&seen_through(fleet), &seen_through(&prepared.after));
+            Some((planned(fleet, &prepared).digest, changes))
+        };
+        let reversed: Vec<_> = one.iter().rev().cloned().collect();
+        let plans = [of(&fleet, &one), of(&later.fleet, &one), of(&fleet, &other), of(&fleet, &reversed)];
+        let plans: Vec<_> = plans.into_iter().flatten().collect();
+        for (digest, changes) in &plans {
+            for (other, others) in &plans {
+                prop_assert_eq!(digest == other, changes == others, "{:?} {:?}", changes, others);
+            }
+        }
+    }
+
+    #[test]
+    fn a_plan_of_some_clusters_is_that_part_of_the_whole(
+        operations in histories(), more in writes(1..7),
+    ) {
+        let fleet = History::after(&operations).fleet;
+        let Some((_, prepared)) = accepted(&fleet, more) else { return Ok(()) };
+        let whole = planned(&fleet, &prepared);
+        for id in ["c1", "c2", "c3", "nobody"] {
+            let keys = prepared.documents.iter().map(|document| &document.key);
+            let alone = plan_of(&fleet, &prepared.after, keys, |cluster| cluster == id);
+            let cut = whole.of_cluster(id);
+            // Of as many clusters each, the order of what is said last differs.
+            let sorted = |plan: &Plan| {
+                let mut texts: Vec<_> = plan.effects.iter().map(|effect| serde_json::to_string(effect).unwrap()).collect();
+                texts.extend(plan.hidden.iter().map(|hidden| serde_json::to_string(hidden).unwrap()));
+                texts.extend(plan.warnings.iter().map(|warning| serde_json::to_string(warning).unwrap()));
+                texts.sort();
+                texts
+            };
+            prop_assert_eq!(sorted(&alone), sorted(&cut));
+            prop_assert_eq!((alone.clusters, alone.destructive), (cut.clusters, cut.destructive));
+            prop_assert_eq!(alone.frozen, cut.frozen);
+        }
+    }
+}
+
+#[test]
+fn the_changes_reach_what_they_are_meant_to() {
+    use proptest::strategy::ValueTree;
+    use proptest::test_runner::TestRunner;
+    let mut runner = TestRunner::deterministic();
+    let mut reached: BTreeMap<String, usize> = BTreeMap::new();
+    let strategy = (histories(), writes(1..7));
+    for _ in 0..400 {
+        let (operations, more) = strategy.new_tree(&mut runner).unwrap().current();
+        let fleet = History::after(&operations).fleet;
+        let Some((_, prepared)) = accepted(&fleet, more) else { continue };
+        let plan = serde_json::to_value(planned(&fleet, &prepared)).unwrap();
+        let mut reach = |what: &str| *reached.entry(what.to_owned()).or_default() += 1;
+        for effect in plan["effects"].as_array().unwrap() {
+            reach(effect["effect"].as_str().unwrap());
+            if effect["type"] == "clusters" {
+                reach(&format!("clusters {}", effect["effect"].as_str().unwrap()));
+            }
+        }
+        for warning in plan["warnings"].as_array().unwrap() {
+            reach(warning["code"].as_str().unwrap());
+        }
+        for part in ["hidden", "frozen"] {
+            plan[part].as_array().unwrap().iter().for_each(|_| reach(part));
+        }
+        for count in ["protected", "emptied"] {
+            if plan["destructive"][count] != 0 {
+                reach(count);
+            }
+        }
+    }
+    let needed = [
+        "remove",
+        "disable",
+        "replace",
+        "install",
+        "enable",
+        "change",
+        "reorder",
+        "clusters remove",
+        "clusters install",
+        "clusters change",
+        "hidden",
+        "frozen",
+        "protected",
+        "emptied",
+        "held",
+        "alias_removed",
+        "name_freed",
+        "namespace_first",
+        "keep_too_late",
+        "latest",
+        "namespace_missing",
+        "protection_lost",
+        "role_changed",
+    ];
+    let missing: Vec<_> = needed.into_iter().filter(|what| !reached.contains_key(*what)).collect();
+    assert!(missing.is_empty(), "{missing:?} of {reached:?}");
+}
