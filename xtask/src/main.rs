@@ -1,6 +1,7 @@
 //! `cargo xtask`: the project's chores, the same for people and for CI.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "these commands talk to a person")]
 
+mod bench;
 mod chart_repository;
 mod ci;
 mod cluster_demo;
@@ -51,6 +52,11 @@ enum Command {
         #[arg(long)]
         render: bool,
     },
+    /// Measures the library, built for release, on one thread: medians of alternating rounds
+    Bench {
+        /// Only what has this name; there is `plan`
+        only: Option<bench::Bench>,
+    },
     /// Builds the image's static programs and runs them as the image would
     Static,
     /// What CI runs: format, lints, tests, documentation, directions of dependencies, e2e
@@ -64,6 +70,7 @@ fn main() -> ExitCode {
         Command::E2e { filters } => e2e::run(&filters),
         Command::Tools { render: true } => tools::Tools::ensure_render().map(drop),
         Command::Tools { render: false } => tools::Tools::ensure().map(drop),
+        Command::Bench { only } => bench::run(only),
         Command::Static => static_programs::check(),
         Command::Ci => ci::run_all(),
     };
