@@ -1,6 +1,6 @@
 //! Change sets as they are sent, and what is answered to one that is made.
 
-use flux_resourceset_model::change::{Operation, Verb};
+use flux_resourceset_model::change::{DocumentChange, Operation, Verb};
 use flux_resourceset_model::{ResourceType, Violation};
 use serde_json::{Map, Value, json};
 
@@ -160,29 +160,37 @@ fn refuse_unknown(fields: &Map<String, Value>, verb: &str, wrong: &mut Vec<Viola
     }
 }
 
+/// What became of a document, in a word.
+pub(crate) fn what_became(before: bool, change: &DocumentChange) -> &'static str {
+    match (before, &change.body) {
+        (_, None) => "deleted",
+        (false, Some(_)) => "created",
+        (true, Some(_)) => "updated",
+    }
+}
+
 /// What is answered to a change set that is made.
 pub(crate) fn answer_changes(done: &Done) -> Answer {
+    json_answer(http::StatusCode::OK, changed(done).to_string())
+}
+
+/// What a change set changed, under which revision.
+pub(crate) fn changed(done: &Done) -> Value {
     let documents: Vec<Value> = done
         .entry
         .iter()
         .flat_map(|entry| &entry.change_set.documents)
         .map(|change| {
-            let before = done.before.fleet.get(&change.key).is_some();
-            let what = match (before, &change.body) {
-                (_, None) => "deleted",
-                (false, Some(_)) => "created",
-                (true, Some(_)) => "updated",
-            };
+            let what = what_became(done.before.fleet.get(&change.key).is_some(), change);
             json!({"type": change.key.kind, "id": change.key.id, "change": what})
         })
         .collect();
     let entry = done.entry.as_ref();
-    let body = json!({
+    json!({
         "revision": done.revision(),
         "at": entry.map(|entry| rfc3339(entry.at)),
         "principal": entry.map(|entry| entry.change_set.principal.as_str()),
         "reason": entry.and_then(|entry| entry.change_set.reason.as_deref()),
         "documents": documents,
-    });
-    json_answer(http::StatusCode::OK, body.to_string())
+    })
 }

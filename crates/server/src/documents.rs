@@ -8,14 +8,14 @@ use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde_json::Value;
 
 use crate::answer::{Answer, json_answer};
-use crate::error::{ApiError, no_such_document};
+use crate::error::{ApiError, no_such_document, no_such_part};
 use crate::percent;
 use crate::precondition::{EntityTag, Precondition};
 use crate::query::{Query, invalid};
 use crate::routes::path_of;
 use crate::write::{Done, bytes_of};
 
-const TOTAL: HeaderName = HeaderName::from_static("x-total-count");
+pub(crate) const TOTAL: HeaderName = HeaderName::from_static("x-total-count");
 /// The freezes that hold the cluster which an answer is about.
 const FROZEN: HeaderName = HeaderName::from_static("x-frozen");
 
@@ -93,7 +93,7 @@ pub(crate) fn read_part(
     answered(Bytes::from(body), document.revision(), precondition)
 }
 
-fn answered(body: Bytes, revision: u64, precondition: &Precondition) -> Result<Answer, ApiError> {
+pub(crate) fn answered(body: Bytes, revision: u64, precondition: &Precondition) -> Result<Answer, ApiError> {
     let tag = EntityTag::of(revision, &body);
     precondition.check_match(&tag)?;
     if precondition.is_unmodified(&tag) {
@@ -103,10 +103,6 @@ fn answered(body: Bytes, revision: u64, precondition: &Precondition) -> Result<A
         return Ok(unmodified);
     }
     Ok(one(StatusCode::OK, body, revision))
-}
-
-fn no_such_part(key: &Key, part: &Part) -> ApiError {
-    ApiError::not_found(format!("{key}/{}/{} does not exist.", part.field, part.id))
 }
 
 /// The id that a document to be created says it has. Without one the checks say all that is missing.

@@ -3,9 +3,9 @@
 
 use std::fmt::Display;
 
-use flux_resourceset_merge::{NoAnswer, NoList, Plan, Refusal};
+use flux_resourceset_merge::{NoAnswer, NoExplanation, NoList, Plan, Refusal};
 use flux_resourceset_model::Violation;
-use flux_resourceset_model::change::Key;
+use flux_resourceset_model::change::{Key, Operation, Part};
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use serde_json::{Value, json};
 
@@ -127,6 +127,26 @@ impl ApiError {
         self
     }
 
+    /// Says in each violation that comes from one of `operations` in which document it is: whoever did not
+    /// write them knows them by nothing else.
+    pub(crate) fn naming(mut self, operations: &[Operation]) -> Self {
+        for violation in self.violations.iter_mut().filter(|violation| violation.document.is_none()) {
+            let operation = match operations {
+                [only] => Some(only),
+                _ => violation.change.and_then(|change| operations.get(change)),
+            };
+            violation.document = operation.map(|operation| operation.key.clone());
+        }
+        self.violations.iter_mut().for_each(|violation| violation.change = None);
+        self
+    }
+
+    /// The same error, as what holds of the fleet at `revision`.
+    pub(crate) fn at_revision(mut self, revision: u64) -> Self {
+        self.message = format!("At revision {revision}: {}", self.message);
+        self
+    }
+
     pub(crate) fn planning(mut self, plan: &Plan) -> Self {
         self.plan = serde_json::to_value(plan).ok().map(Box::new);
         self
@@ -208,6 +228,10 @@ pub(crate) fn no_such_document(key: &Key) -> ApiError {
     ApiError::not_found(format!("{key} does not exist."))
 }
 
+pub(crate) fn no_such_part(key: &Key, part: &Part) -> ApiError {
+    ApiError::not_found(format!("{key}/{}/{} does not exist.", part.field, part.id))
+}
+
 /// The answer to a write that the checks refuse.
 pub(crate) fn refused(refusal: Refusal) -> ApiError {
     let status = match &refusal {
@@ -256,6 +280,15 @@ pub(crate) fn unlisted(reason: NoList) -> ApiError {
         NoList::TooLarge { .. } => (Status::UnprocessableContent, "too_large"),
     };
     ApiError::new(status, code, sentence(&reason))
+}
+
+/// Why there is nothing to explain.
+pub(crate) fn unexplained(reason: NoExplanation) -> ApiError {
+    let code = match &reason {
+        NoExplanation::UnknownType(_) => "unknown_type",
+        NoExplanation::UnknownCluster(_) | NoExplanation::UnknownInput(_) => "not_found",
+    };
+    ApiError::new(Status::NotFound, code, sentence(&reason))
 }
 
 /// `text` as a sentence: libraries write clauses, some of which begin with a document's name.

@@ -1,12 +1,15 @@
 //! What a write must be confirmed for: it is planned before it is made, and what destroys much, or in
 //! a protected environment, happens only where its plan was seen.
 
+use std::sync::Arc;
+
 use flux_resourceset_merge::{Fleet, Plan, Prepared, plan};
 use flux_resourceset_model::CLUSTERS;
 use flux_resourceset_model::change::{Key, Operation, Verb};
 use http::{HeaderMap, HeaderName};
 
 use crate::error::{ApiError, Status};
+use crate::past::PastFleet;
 use crate::write::Ask;
 
 const IF_PLAN: HeaderName = HeaderName::from_static("if-plan");
@@ -18,6 +21,8 @@ pub(crate) struct Confirmation {
     pub(crate) plan_only: bool,
     /// The digest of the plan that was seen.
     pub(crate) if_plan: Option<String>,
+    /// Whether the request names none of the documents: then nothing that it destroys is meant yet.
+    pub(crate) unnamed: bool,
 }
 
 impl Confirmation {
@@ -27,20 +32,22 @@ impl Confirmation {
             let message = "The header If-Plan holds one plan's digest: 64 hexadecimal digits.";
             ApiError::bad_request("malformed_header", message)
         };
-        let Some(value) = values.next() else { return Ok(Confirmation { plan_only, if_plan: None }) };
+        let Some(value) = values.next() else {
+            return Ok(Confirmation { plan_only, ..Confirmation::default() });
+        };
         let digest = value.to_str().map_err(|_| malformed())?.trim().trim_matches('"').to_lowercase();
         let is_digest = digest.len() == 64 && digest.bytes().all(|byte| byte.is_ascii_hexdigit());
         if !is_digest || values.next().is_some() {
             return Err(malformed());
         }
-        Ok(Confirmation { plan_only, if_plan: Some(digest) })
+        Ok(Confirmation { plan_only, if_plan: Some(digest), unnamed: false })
     }
 }
 
 /// The fleet as it was when a freeze began: lifting that is planned from there.
 #[derive(Clone)]
 pub(crate) struct Since {
-    pub(crate) fleet: Fleet,
+    pub(crate) past: Arc<PastFleet>,
     pub(crate) freeze: String,
 }
 
@@ -56,10 +63,11 @@ pub(crate) fn judge(
         Some(since) => gathered(fleet, since, prepared),
         None => plan(fleet, &prepared.after, prepared.documents.iter().map(|change| &change.key)),
     };
+    let named = !ask.confirmation.unnamed;
     plan.confirmation = match &ask.since {
         // Each of these changes was confirmed when it was made.
         Some(_) => Vec::new(),
-        None if is_intent(operations) && plan.destructive.protected == 0 => Vec::new(),
+        None if named && is_intent(operations) && plan.destructive.protected == 0 => Vec::new(),
         None => plan.confirmation(removal_limit),
     };
     if ask.confirmation.plan_only {
@@ -91,7 +99,7 @@ fn is_intent(operations: &[Operation]) -> bool {
 
 /// What clusters get once the freeze is lifted and no other holds them.
 fn gathered(fleet: &Fleet, since: &Since, prepared: &Prepared) -> Plan {
-    let (before, after) = (&since.fleet, &prepared.after);
+    let (before, after) = (&since.past.fleet, &prepared.after);
     let plurals = after.types().iter().map(|kind| kind.plural());
     let changed: Vec<Key> = plurals.flat_map(|plural| changed(before, after, plural)).collect();
     let lifted = |id: &str| {

@@ -11,9 +11,12 @@ mod connection;
 mod digest;
 mod documents;
 mod error;
+mod explain;
+mod files;
 mod follow;
 mod freezes;
 mod guard;
+mod history;
 mod json;
 pub mod logging;
 mod metrics;
@@ -24,6 +27,8 @@ mod precondition;
 mod query;
 mod reason;
 mod request_id;
+mod retention;
+mod revert;
 mod routes;
 mod seed;
 mod service;
@@ -31,9 +36,11 @@ mod start;
 mod time;
 mod tokens;
 mod tokens_file;
+mod versions;
 mod view;
 mod write;
 mod write_timeout;
+mod writes;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -47,6 +54,7 @@ use tokio::time::Instant;
 use crate::config::{ApiMode, Config};
 use crate::connection::Connections;
 use crate::metrics::Metrics;
+use crate::past::Pasts;
 use crate::routes::Routes;
 use crate::service::Service;
 use crate::tokens::Tokens;
@@ -124,7 +132,13 @@ pub async fn run(
 /// what is known is then served as long as it may be, and /ready says why that ends.
 async fn followed(config: Config, source: Source, view: Arc<View>) -> Result<(), StartError> {
     start::start(&config, &source, &view).await?;
-    follow::follow(&view, config.max_staleness).await;
+    match config.history_days.filter(|_| config.api_mode == ApiMode::Crud) {
+        None => follow::follow(&view, config.max_staleness).await,
+        Some(days) => tokio::select! {
+            () = follow::follow(&view, config.max_staleness) => {}
+            never = retention::keep(&view, days) => never,
+        },
+    }
     Ok(())
 }
 
@@ -165,6 +179,7 @@ fn service(config: Config, view: Arc<View>, tokens: Arc<Tokens>) -> Result<Servi
         writer: Arc::new(Writer::new(Arc::clone(&view), config.removal_limit)),
         view,
         metrics: Metrics::new(Arc::clone(&tokens)),
+        pasts: Pasts::new(),
         tokens,
         config,
     })

@@ -1,5 +1,6 @@
 //! The OpenAPI 3.0.3 document, made from the route table and the types' JSON Schemas.
 
+mod history;
 mod schema;
 
 use http::Method;
@@ -77,6 +78,7 @@ fn tag(route: &Route) -> &'static str {
         (Some(kind), _) => kind.plural(),
         (None, Access::Public) => "service",
         (None, _) if route.pattern.starts_with("/api/v2/flux/") => "flux",
+        (None, _) if route.action == Action::Explain => "explain",
         (None, _) => "changes",
     }
 }
@@ -102,6 +104,14 @@ fn operation_id(route: &Route) -> String {
         Action::Restore => ("restore", false),
         Action::Wipe => ("wipe", false),
         Action::Change => return "change".into(),
+        Action::Apply => return "apply".into(),
+        Action::Export => return "export".into(),
+        Action::History => return "list_changes".into(),
+        Action::Entry => return "get_change".into(),
+        Action::Revert => return "revert".into(),
+        Action::Explain if route.pattern.contains("{input}") => return "explain_input".into(),
+        Action::Explain if route.pattern.contains("{type}") => return "explain_type".into(),
+        Action::Explain => return "explain".into(),
     };
     let field = route.field.map(|field| format!("_{field}")).unwrap_or_default();
     let kind = route.kind.map_or("", |kind| if plural { kind.plural() } else { kind.name() });
@@ -149,8 +159,13 @@ fn parameters(route: &Route) -> Vec<Value> {
 }
 
 fn request_body(route: &Route) -> Option<Value> {
-    if route.action == Action::Change {
-        let content = json!({"application/json": {"schema": reference("ChangeSet")}});
+    let schema = match route.action {
+        Action::Change => Some("ChangeSet"),
+        Action::Apply => Some("Files"),
+        _ => None,
+    };
+    if let Some(schema) = schema {
+        let content = json!({"application/json": {"schema": reference(schema)}});
         return Some(json!({"required": true, "content": content}));
     }
     let title = schema::title(route.kind?);
@@ -238,7 +253,16 @@ fn success(route: &Route) -> (&'static str, Value) {
         Action::DeletePart => ("The part as it was last; or the plan.", json_of(or_plan(part()))),
         Action::Restore => ("The cluster.", json_of(reference("Cluster"))),
         Action::Wipe => ("The tombstone; or the plan.", json_of(or_plan(document()))),
-        Action::Change => ("What was changed; or the plan.", json_of(or_plan(reference("Changed")))),
+        Action::Change | Action::Apply => {
+            ("What was changed; or the plan.", json_of(or_plan(reference("Changed"))))
+        }
+        Action::Export => ("The fleet.", json_of(reference("FleetFile"))),
+        Action::History => {
+            ("The changes.", json_of(json!({"type": "array", "items": reference("ChangeSummary")})))
+        }
+        Action::Entry => ("The change.", json_of(reference("Change"))),
+        Action::Revert => ("What was changed; or the plan.", json_of(or_plan(reference("Reverted")))),
+        Action::Explain => ("Where it comes from.", json_of(reference("Explanation"))),
     };
     let mut success = json!({"description": description, "content": content});
     if let Some(headers) = headers(route) {
@@ -252,18 +276,26 @@ fn headers(route: &Route) -> Option<Value> {
     let text = |description: &str| json!({"description": description, "schema": {"type": "string"}});
     let etag =
         || text("The document's entity tag: the revision that wrote it and a digest of its content. Strong.");
+    let of_the_past = || json!({"description": "Of which revision this is, where the past was asked for.", "schema": {"type": "integer"}});
     match route.action {
-        Action::List => {
+        Action::List | Action::Entry => {
             let total = "How many documents match, whatever limit and offset say.";
             Some(json!({"X-Total-Count": {"description": total, "schema": {"type": "integer"}}}))
+        }
+        Action::History => {
+            Some(json!({"Link": text("The next page, with `rel=\"next\"`, where there is one.")}))
+        }
+        Action::Poll | Action::FleetList => Some(json!({"X-Revision": of_the_past()})),
+        Action::Export => {
+            let revision = "The revision that this is the whole of.";
+            Some(json!({"X-Revision": {"description": revision, "schema": {"type": "integer"}}}))
         }
         Action::Create | Action::Restore => {
             Some(json!({"ETag": etag(), "Location": text("The document's path.")}))
         }
-        Action::Read | Action::Replace | Action::Patch => Some(json!({"ETag": etag()})),
-        Action::ReadPart | Action::ReplacePart | Action::PatchPart | Action::Wipe => {
-            Some(json!({"ETag": etag()}))
-        }
+        Action::Read | Action::ReadPart => Some(json!({"ETag": etag(), "X-Revision": of_the_past()})),
+        Action::Replace | Action::Patch => Some(json!({"ETag": etag()})),
+        Action::ReplacePart | Action::PatchPart | Action::Wipe => Some(json!({"ETag": etag()})),
         _ => None,
     }
 }

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::auth::Access;
 use crate::error::Status;
+use crate::history;
 
 /// What a route does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +32,12 @@ pub(crate) enum Action {
     Restore,
     Wipe,
     Change,
+    Apply,
+    Export,
+    History,
+    Entry,
+    Revert,
+    Explain,
 }
 
 /// A query parameter that a route takes.
@@ -150,6 +157,7 @@ fn table() -> Vec<Route> {
     table.extend(built_in().iter().flat_map(document_routes));
     table.extend(built_in().iter().filter(|kind| is_described(kind)).flat_map(part_routes));
     table.extend(change_routes());
+    table.extend(history_routes());
     table
 }
 
@@ -195,10 +203,22 @@ fn flux_routes() -> Vec<Route> {
             "`k/n`: only the k-th of n parts of the fleet, by a stable hash of the id.",
         ),
     ];
-    const LIST_ERRORS: &[Status] =
-        &[Status::BadRequest, Status::NotFound, Status::UnprocessableContent, Status::ServiceUnavailable];
-    const POLL_ERRORS: &[Status] =
-        &[Status::BadRequest, Status::NotFound, Status::Gone, Status::UriTooLong, Status::ServiceUnavailable];
+    let filters = filters.into_iter().chain(past()).collect();
+    const LIST_ERRORS: &[Status] = &[
+        Status::BadRequest,
+        Status::Forbidden,
+        Status::NotFound,
+        Status::UnprocessableContent,
+        Status::ServiceUnavailable,
+    ];
+    const POLL_ERRORS: &[Status] = &[
+        Status::BadRequest,
+        Status::Forbidden,
+        Status::NotFound,
+        Status::Gone,
+        Status::UriTooLong,
+        Status::ServiceUnavailable,
+    ];
     vec![
         poll(
             "/api/v2/flux/clusters",
@@ -211,7 +231,7 @@ fn flux_routes() -> Vec<Route> {
             "/api/v2/flux/clusters/{cluster_dns}/{type}",
             Action::Poll,
             "What one cluster gets of one type, merged, as inputs.",
-            Vec::new(),
+            past().into(),
             POLL_ERRORS,
         ),
     ]
@@ -220,6 +240,7 @@ fn flux_routes() -> Vec<Route> {
 const LIST_ERRORS: &[Status] = &[Status::BadRequest, Status::ServiceUnavailable];
 const READ_ERRORS: &[Status] = &[
     Status::BadRequest,
+    Status::Forbidden,
     Status::NotFound,
     Status::PreconditionFailed,
     Status::UriTooLong,
@@ -266,18 +287,95 @@ fn plan() -> Parameter {
 }
 
 fn change_routes() -> Vec<Route> {
-    vec![Route {
-        method: Method::POST,
-        pattern: "/api/v2/changes".into(),
-        access: Access::Write,
+    let route = |method, pattern: &str, access, action, summary: &str, query, errors| Route {
+        method,
+        pattern: pattern.into(),
+        access,
         crud: true,
-        action: Action::Change,
+        action,
         kind: None,
         field: None,
-        summary: "Makes several changes at once, or none.".into(),
-        query: vec![plan()],
-        errors: CREATE_ERRORS,
-    }]
+        summary: summary.into(),
+        query,
+        errors,
+    };
+    let write = |pattern, action, summary| {
+        route(Method::POST, pattern, Access::Write, action, summary, vec![plan()], CREATE_ERRORS)
+    };
+    let export = "The whole fleet, in the form in which files describe one.";
+    vec![
+        write(history::PATH, Action::Change, "Makes several changes at once, or none."),
+        write("/api/v2/apply", Action::Apply, "Makes the documents of a source equal its files."),
+        route(Method::GET, "/api/v2/export", Access::Read, Action::Export, export, vec![], LIST_ERRORS),
+    ]
+}
+
+/// Reads may be of the past instead of the present.
+fn past() -> [Parameter; 2] {
+    let at = "As of this time (RFC 3339) instead of now; takes a token that may write.";
+    [past_revision(), parameter("at", "string", at)]
+}
+
+fn past_revision() -> Parameter {
+    parameter("revision", "integer", "As of this revision instead of now; takes a token that may write.")
+}
+
+fn history_routes() -> Vec<Route> {
+    const ERRORS: &[Status] =
+        &[Status::BadRequest, Status::NotFound, Status::UriTooLong, Status::ServiceUnavailable];
+    let route = |method, pattern: &str, action, summary: &str, query, errors| Route {
+        method,
+        pattern: pattern.into(),
+        access: Access::Write,
+        crud: true,
+        action,
+        kind: None,
+        field: None,
+        summary: summary.into(),
+        query,
+        errors,
+    };
+    let read = |pattern: &str, action, summary: &str, query| {
+        route(Method::GET, pattern, action, summary, query, ERRORS)
+    };
+    let filters = vec![
+        parameter("type", "string", "Only changes of documents of this type, by its plural."),
+        parameter("id", "string", "Only changes of documents with this id."),
+        parameter("cluster", "string", "Only changes of this cluster, or of anything that it refers to now."),
+        parameter("principal", "string", "Only changes by this principal."),
+        parameter("from", "string", "Only changes at or after this time (RFC 3339)."),
+        parameter("until", "string", "Only changes before this time (RFC 3339)."),
+        parameter("before", "integer", "Only revisions below this one: the way to the next page."),
+        parameter("limit", "integer", "At most so many changes, 1 to 1000. Default: 50."),
+    ];
+    let page = vec![
+        parameter("limit", "integer", "At most so many documents, 1 to 1000. Default: 100."),
+        parameter("offset", "integer", "How many documents to pass over first. Default: 0."),
+    ];
+    let skip = "Whether to leave what was changed again since, and undo the rest.";
+    let undo = vec![plan(), parameter("skip_conflicts", "boolean", skip)];
+    let one = format!("{}/{{revision}}", history::PATH);
+    let explained = "Where each field of what a cluster gets comes from, and who changed it last";
+    vec![
+        read(history::PATH, Action::History, "The changes, newest first.", filters),
+        read(&one, Action::Entry, "One change, with each document before and after.", page),
+        route(
+            Method::POST,
+            &format!("{one}/revert"),
+            Action::Revert,
+            "Undoes a change, field by field.",
+            undo,
+            DELETE_ERRORS,
+        ),
+        read("/api/v2/explain/{cluster}", Action::Explain, &format!("{explained}."), vec![]),
+        read("/api/v2/explain/{cluster}/{type}", Action::Explain, &format!("{explained}: one type."), vec![]),
+        read(
+            "/api/v2/explain/{cluster}/{type}/{input}",
+            Action::Explain,
+            &format!("{explained}: one input."),
+            vec![],
+        ),
+    ]
 }
 
 fn document_routes(kind: &'static ResourceType) -> Vec<Route> {
@@ -307,7 +405,15 @@ fn document_routes(kind: &'static ResourceType) -> Vec<Route> {
             filters(kind),
             LIST_ERRORS,
         ),
-        route(Method::GET, &one, read, Action::Read, format!("One {name}."), vec![], READ_ERRORS),
+        route(
+            Method::GET,
+            &one,
+            read,
+            Action::Read,
+            format!("One {name}."),
+            vec![past_revision()],
+            READ_ERRORS,
+        ),
     ];
     routes.extend(writes(kind).iter().map(|action| {
         let mut query = vec![plan()];
@@ -370,7 +476,14 @@ fn part_routes(kind: &'static ResourceType) -> Vec<Route> {
             route(method, Access::Write, action, summary, vec![plan()], errors)
         };
         [
-            route(Method::GET, Access::Read, Action::ReadPart, format!("Reads {what}."), vec![], READ_ERRORS),
+            route(
+                Method::GET,
+                Access::Read,
+                Action::ReadPart,
+                format!("Reads {what}."),
+                vec![past_revision()],
+                READ_ERRORS,
+            ),
             write(
                 Method::PUT,
                 Action::ReplacePart,
@@ -458,6 +571,13 @@ mod tests {
             (Method::POST, "/clusters/a", "GET, HEAD, PUT, PATCH, DELETE"),
             (Method::OPTIONS, "/clusters", "GET, HEAD, POST"),
             (Method::PUT, "/api/v2/tombstones/a", "GET, HEAD, DELETE"),
+            (Method::PUT, "/api/v2/changes", "POST, GET, HEAD"),
+            (Method::GET, "/api/v2/changes/7", "/api/v2/changes/{revision} [\"7\"]"),
+            (
+                Method::GET,
+                "/api/v2/explain/c1/namespaces/n",
+                "/api/v2/explain/{cluster}/{type}/{input} [\"c1\", \"namespaces\", \"n\"]",
+            ),
         ] {
             assert_eq!(routed(method, path), expected, "{path}");
         }

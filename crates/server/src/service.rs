@@ -6,8 +6,8 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use flux_resourceset_merge::{Fleet, FleetFilter, Shard};
-use flux_resourceset_model::change::{Key, Operation, Part, Verb};
-use flux_resourceset_model::{CLUSTERS, FREEZES, ResourceType};
+use flux_resourceset_model::ResourceType;
+use flux_resourceset_model::change::{Key, Part};
 use http::request::Parts;
 use http::{HeaderValue, Request, StatusCode, header};
 use hyper::body::Incoming;
@@ -15,26 +15,25 @@ use serde_json::json;
 
 use crate::answer::{Answer, answer, json_answer};
 use crate::auth::{Access, Principal};
-use crate::body::{self, Bound, JSON, MERGE_PATCH};
 use crate::catch::catch;
-use crate::changes::{ChangeRequest, answer_changes};
 use crate::config::{ApiMode, Config};
 use crate::digest::digest;
 use crate::documents;
-use crate::error::{ApiError, Status, no_such_document, unanswered, unlisted};
-use crate::freezes;
-use crate::guard::{Confirmation, Since};
+use crate::error::{ApiError, Status, unanswered, unlisted};
+use crate::explain;
+use crate::files;
+use crate::history;
 use crate::metrics::{self, Metrics};
-use crate::past;
+use crate::past::{self, Pasts, When};
 use crate::percent;
 use crate::precondition::Precondition;
 use crate::query::{Query, invalid};
-use crate::reason;
 use crate::request_id;
 use crate::routes::{Action, Found, Route, Routes};
 use crate::tokens::Tokens;
-use crate::view::{Moment, View};
-use crate::write::{Ask, Condition, Done, Outcome, Wanted, Writer};
+use crate::view::{Head, Moment, View};
+use crate::write::Writer;
+use crate::writes::Written;
 
 /// Longer than any path whose ids and names keep their rules, however they are encoded.
 const LONGEST_PATH: usize = 2048;
@@ -47,16 +46,19 @@ pub(crate) struct Service {
     pub(crate) view: Arc<View>,
     pub(crate) writer: Arc<Writer>,
     pub(crate) metrics: Metrics,
+    pub(crate) pasts: Pasts,
     pub(crate) openapi: Bytes,
 }
 
 /// What the log line says beside the answer's own.
-struct Notes {
-    request_id: String,
-    principal: Principal,
+pub(crate) struct Notes {
+    pub(crate) request_id: String,
+    pub(crate) principal: Principal,
     route: String,
     /// Whether it is a probe or a scrape, which come every few seconds.
     public: bool,
+    /// Whether it asks of the past: a frozen cluster of then is nothing that goes wrong now.
+    past: bool,
     poll: Option<PollNotes>,
 }
 
@@ -77,6 +79,7 @@ impl Service {
             principal: Principal::anyone(),
             route: "(none)".into(),
             public: false,
+            past: false,
             poll: None,
         };
         let outcome = catch(self.handle(&parts, body, &mut notes)).await;
@@ -107,18 +110,36 @@ impl Service {
                 Ok(answer(StatusCode::OK, HeaderValue::from_static("application/yaml"), self.openapi.clone()))
             }
             (Action::Metrics, _) => self.metrics(),
-            (Action::FleetList, _) => self.fleet_list(&query, notes),
-            (Action::Poll, _) => self.poll(parameter(0), parameter(1), notes),
+            (Action::FleetList, _) => match When::of(&query)? {
+                None => self.fleet_list(&query, notes),
+                Some(when) => self.past_fleet_list(when, &query, notes).await,
+            },
+            (Action::Poll, _) => match When::of(&query)? {
+                None => self.poll(parameter(0), parameter(1), notes),
+                Some(when) => self.past_poll(when, parameter(0), parameter(1), notes).await,
+            },
             (Action::Change, _) => self.change(&query, parts, body, notes).await,
+            (Action::History, _) => history::list(&self.known()?, &query).await,
+            (Action::Entry, _) => {
+                history::entry(&self.known()?, history::revision(parameter(0))?, &query).await
+            }
+            (Action::Revert, _) => self.revert(parameter(0), &query, parts, notes).await,
+            (Action::Explain, _) => {
+                let (kind, input) = (parameters.get(1), parameters.get(2));
+                let (kind, input) = (kind.map(String::as_str), input.map(String::as_str));
+                explain::explain(&self.known()?, parameter(0), kind, input).await
+            }
+            (Action::Apply, _) => self.apply(&query, parts, body, notes).await,
+            (Action::Export, _) => Ok(files::export(self.view.now().known()?)),
             (Action::List, Some(kind)) => documents::list(&self.view.now().known()?.fleet, kind, &query),
             (Action::Read, Some(kind)) => {
                 let key = Key::new(kind.plural(), parameter(0));
-                self.read(&key, None, parts)
+                self.read(&key, None, &query, parts, notes).await
             }
             (Action::ReadPart, Some(kind)) => {
                 let key = Key::new(kind.plural(), parameter(0));
                 let part = Part { field: route.field.unwrap_or_default().into(), id: parameter(1).into() };
-                self.read(&key, Some(&part), parts)
+                self.read(&key, Some(&part), &query, parts, notes).await
             }
             (action @ (Action::Restore | Action::Wipe), Some(kind)) => {
                 self.write_tombstone(action, request(kind)).await
@@ -128,10 +149,26 @@ impl Service {
         }
     }
 
-    fn read(&self, key: &Key, part: Option<&Part>, parts: &Parts) -> Result<Answer, ApiError> {
+    /// The newest that is known of the store, to be kept while it is asked about the past.
+    pub(crate) fn known(&self) -> Result<Head, ApiError> {
+        self.view.now().known().cloned()
+    }
+
+    async fn read(
+        &self,
+        key: &Key,
+        part: Option<&Part>,
+        query: &Query,
+        parts: &Parts,
+        notes: &mut Notes,
+    ) -> Result<Answer, ApiError> {
+        let precondition = Precondition::of(&parts.headers)?;
+        if let Some(revision) = past::revision(query)? {
+            notes.of_the_past()?;
+            return past::read(&self.known()?, key, part, revision, &precondition).await;
+        }
         let state = self.view.now();
         let fleet = &state.known()?.fleet;
-        let precondition = Precondition::of(&parts.headers)?;
         let mut answer = match part {
             Some(part) => documents::read_part(fleet, key, part, &precondition)?,
             None => documents::read(fleet, key, &precondition)?,
@@ -193,18 +230,13 @@ impl Service {
         let head = state.servable(Moment::now(), self.config.max_staleness)?;
         noted.revision = head.position.revision;
         let mut out = Vec::new();
-        head.fleet.answer(dns, kind, &mut out).map_err(|reason| {
-            let known: Vec<_> = head.fleet.types().iter().filter_map(ResourceType::flux_path).collect();
-            unanswered(reason, dns, kind, &known)
-        })?;
+        answer_poll(&head.fleet, dns, kind, &mut out)?;
         self.inputs(out, noted)
     }
 
     fn fleet_list(&self, query: &Query, notes: &mut Notes) -> Result<Answer, ApiError> {
         let noted = notes.poll.insert(PollNotes { kind: "clusters".into(), ..PollNotes::default() });
-        let shard = query.get("shard").map(str::parse::<Shard>).transpose();
-        let shard = shard.map_err(|_| invalid("shard", "must be k/n with k from 1 to n"))?;
-        let filter = FleetFilter { environment: query.get("environment").map(str::to_owned), shard };
+        let filter = fleet_filter(query)?;
         let state = self.view.now();
         let head = state.servable(Moment::now(), self.config.max_staleness)?;
         noted.revision = head.position.revision;
@@ -221,163 +253,31 @@ impl Service {
         self.metrics.polled();
         Ok(json_answer(StatusCode::OK, out))
     }
+}
 
-    /// A write as `parts` says it is to be made.
-    fn ask(&self, parts: &Parts, query: &Query, notes: &Notes, wanted: Wanted) -> Result<Ask, ApiError> {
-        Ok(Ask {
-            wanted,
-            condition: None,
-            confirmation: Confirmation::of(&parts.headers, query.flag("plan")?)?,
-            since: None,
-            principal: notes.principal.shared_name(),
-            reason: reason::of(&parts.headers)?,
-            request_id: notes.request_id.clone(),
-        })
-    }
-
-    /// Makes the write, or its plan where that is asked for: then there is nothing done to answer with.
-    async fn make(&self, ask: Ask) -> Result<Result<Done, Answer>, ApiError> {
-        if self.config.require_reason && ask.reason.is_none() && !ask.confirmation.plan_only {
-            let message =
-                "This server keeps no change without a reason: send one in the header X-Change-Reason.";
-            return Err(ApiError::bad_request("reason_required", message));
-        }
-        match self.writer.write(ask).await? {
-            Outcome::Done(done) => Ok(Ok(done)),
-            Outcome::Planned(plan) => {
-                let plan = serde_json::to_vec(&plan).map_err(ApiError::internal)?;
-                Ok(Err(json_answer(StatusCode::OK, plan)))
-            }
-        }
-    }
-
-    /// A write of one document, or of a part of one.
-    async fn write(&self, route: &Route, request: Written<'_>, body: Incoming) -> Result<Answer, ApiError> {
-        let Written { kind, parameters, query, parts, notes } = request;
-        let precondition = Precondition::of(&parts.headers)?;
-        let (verb, types): (_, &[&str]) = match route.action {
-            Action::Create => (Verb::Create, &[JSON]),
-            Action::Replace | Action::ReplacePart => (Verb::Update, &[JSON]),
-            Action::Patch | Action::PatchPart => (Verb::Patch, &[MERGE_PATCH, JSON]),
-            _ => (Verb::Delete, &[]),
-        };
-        let limits = &self.config.limits;
-        let mut body = match verb {
-            Verb::Delete => None,
-            _ => Some(body::read_json(&parts.headers, body, types, Bound::document(limits), limits).await?),
-        };
-        let freeze = kind.plural() == FREEZES && verb == Verb::Create;
-        if let Some(body) = body.as_mut().filter(|_| freeze) {
-            freezes::name(body);
-        }
-        let id = parameters.first().cloned();
-        let id = id.or_else(|| Some(documents::id_of_new(kind, body.as_ref()?))).unwrap_or_default();
-        let mut operation = Operation {
-            force: query.flag("force")?,
-            ..Operation::new(verb, Key::new(kind.plural(), id), body)
-        };
-        if let (Some(field), Some(part)) = (route.field, parameters.get(1)) {
-            operation = operation.on(field, part);
-        }
-        let condition = Condition {
-            key: operation.key.clone(),
-            part: operation.part.clone(),
-            creates: verb == Verb::Create || (verb == Verb::Update && operation.part.is_some()),
-            precondition,
-        };
-        let wanted = match freeze && !query.flag("allow_empty")? {
-            true => freezes::wanted(operation.clone()),
-            false => this(operation.clone()),
-        };
-        let mut ask = Ask { condition: Some(condition), ..self.ask(parts, query, notes, wanted)? };
-        if kind.plural() == FREEZES && verb == Verb::Delete && ask.confirmation != Confirmation::default() {
-            ask.since = Some(self.since(&operation.key).await?);
-        }
-        let mut answer = match self.make(ask).await? {
-            Ok(done) => documents::answer_write(kind, &operation, &done)?,
-            Err(plan) => plan,
-        };
-        documents::say_frozen(&self.view.now().known()?.fleet, &operation.key, &mut answer);
-        Ok(answer)
-    }
-
-    /// The fleet as it was before the freeze `key`.
-    async fn since(&self, key: &Key) -> Result<Since, ApiError> {
-        let head = self.view.now().known()?.clone();
-        let document = head.fleet.get(key).ok_or_else(|| no_such_document(key))?;
-        let fleet = past::fleet(&head, document.revision().saturating_sub(1)).await?;
-        Ok(Since { fleet, freeze: key.id.clone() })
-    }
-
-    /// Brings a deleted cluster back, or lets a held one go.
-    async fn write_tombstone(&self, action: Action, request: Written<'_>) -> Result<Answer, ApiError> {
-        let Written { kind, parameters, query, parts, notes } = request;
-        let id = parameters.first().cloned().unwrap_or_default();
-        let tombstone = Key::new(kind.plural(), &id);
-        let wanted: Wanted = match action {
-            Action::Restore => {
-                let (tombstone, cluster) = (tombstone.clone(), Key::new(CLUSTERS, &id));
-                Arc::new(move |fleet: &Fleet| {
-                    let last = fleet.last_of(&tombstone.id).ok_or_else(|| no_such_document(&tombstone))?;
-                    Ok(vec![Operation::new(Verb::Create, cluster.clone(), Some(last.clone().into()))])
-                })
-            }
-            _ => this(Operation::new(Verb::Update, tombstone.clone(), Some(json!({"held": null})))),
-        };
-        let condition = Condition {
-            key: tombstone,
-            part: None,
-            creates: false,
-            precondition: Precondition::of(&parts.headers)?,
-        };
-        let ask = Ask { condition: Some(condition), ..self.ask(parts, query, notes, wanted)? };
-        match self.make(ask).await? {
-            Ok(done) => {
-                let [operation] = done.operations.as_slice() else {
-                    return Err(ApiError::internal("a tombstone is written by one operation"));
-                };
-                let kind = ResourceType::of(&operation.key.kind).unwrap_or(kind);
-                documents::answer_write(kind, operation, &done)
-            }
-            Err(plan) => Ok(plan),
-        }
-    }
-
-    /// Several changes at once.
-    async fn change(
-        &self,
-        query: &Query,
-        parts: &Parts,
-        body: Incoming,
-        notes: &Notes,
-    ) -> Result<Answer, ApiError> {
-        let limits = &self.config.limits;
-        let body = body::read_json(&parts.headers, body, &[JSON], Bound::bulk(limits), limits).await?;
-        let request = ChangeRequest::parse(&body)?;
-        let operations = request.operations;
-        let wanted: Wanted = Arc::new(move |_: &Fleet| Ok(operations.clone()));
-        let mut ask = self.ask(parts, query, notes, wanted)?;
-        ask.reason = request.reason.or(ask.reason);
-        Ok(match self.make(ask).await? {
-            Ok(done) => answer_changes(&done),
-            Err(plan) => plan,
-        })
+impl Notes {
+    /// Takes note that the request asks of the past, which takes a token that may write.
+    pub(crate) fn of_the_past(&mut self) -> Result<(), ApiError> {
+        self.past = true;
+        // A series of its own, so that whoever counts polls does not count these.
+        self.route.push_str("?revision");
+        self.principal.permit(Access::Write)
     }
 }
 
-/// A write's request, but for its body.
-#[derive(Clone, Copy)]
-struct Written<'a> {
-    kind: &'static ResourceType,
-    parameters: &'a [String],
-    query: &'a Query,
-    parts: &'a Parts,
-    notes: &'a Notes,
+/// Appends what `fleet` answers to a poll.
+pub(crate) fn answer_poll(fleet: &Fleet, dns: &str, kind: &str, out: &mut Vec<u8>) -> Result<(), ApiError> {
+    fleet.answer(dns, kind, out).map_err(|reason| {
+        let known: Vec<_> = fleet.types().iter().filter_map(ResourceType::flux_path).collect();
+        unanswered(reason, dns, kind, &known)
+    })
 }
 
-/// Whatever the fleet is, this operation.
-fn this(operation: Operation) -> Wanted {
-    Arc::new(move |_: &Fleet| Ok(vec![operation.clone()]))
+/// Which clusters a list of the fleet is asked for.
+pub(crate) fn fleet_filter(query: &Query) -> Result<FleetFilter, ApiError> {
+    let shard = query.get("shard").map(str::parse::<Shard>).transpose();
+    let shard = shard.map_err(|_| invalid("shard", "must be k/n with k from 1 to n"))?;
+    Ok(FleetFilter { environment: query.get("environment").map(str::to_owned), shard })
 }
 
 fn decoded(parameters: &[String]) -> Result<Vec<String>, ApiError> {
@@ -419,7 +319,7 @@ fn log(parts: &Parts, notes: &Notes, status: StatusCode, started: Instant, error
     let (method, path, route) = (parts.method.as_str(), parts.uri.path(), notes.route.as_str());
     let path: String = path.chars().take(256).collect();
     // A probe that is told "not yet" is no news: what hinders the server is said once, where it is met.
-    let expected = notes.public && status == 503;
+    let expected = (notes.public || notes.past) && status == 503;
     if status >= 500 && !expected {
         tracing::error!(method, path, route, status, ms, principal, request_id, error, "request");
     } else if notes.public {

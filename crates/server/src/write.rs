@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use flux_resourceset_merge::{Fleet, Plan, Prepared};
 use flux_resourceset_model::Body;
-use flux_resourceset_model::change::{ChangeSet, Entry, EntryId, Key, Operation, Part};
+use flux_resourceset_model::change::{ChangeSet, DocumentChange, Entry, EntryId, Key, Operation, Part};
 use flux_resourceset_store::{Changes, Committed, Error, ErrorKind};
 use tokio::sync::Mutex;
 use tokio::task::spawn_blocking;
@@ -57,8 +57,15 @@ pub(crate) struct Condition {
 /// What came of a write.
 pub(crate) enum Outcome {
     /// Nothing: only the plan was asked for.
-    Planned(Box<Plan>),
+    Planned(Box<Planned>),
     Done(Done),
+}
+
+/// A write as it would be done.
+pub(crate) struct Planned {
+    pub(crate) plan: Plan,
+    pub(crate) before: Fleet,
+    pub(crate) documents: Vec<DocumentChange>,
 }
 
 /// A write as done.
@@ -312,7 +319,8 @@ fn check(head: &Head, ask: &Ask, removal_limit: usize) -> Result<Checked, ApiErr
     let operations = (ask.wanted)(&head.fleet)?;
     let prepared = head.fleet.prepare(&operations).map_err(refused)?;
     if let Some(plan) = guard::judge(&head.fleet, &operations, &prepared, ask, removal_limit)? {
-        return Ok(Checked::Nothing(Outcome::Planned(Box::new(plan))));
+        let planned = Planned { plan, before: head.fleet.clone(), documents: prepared.documents };
+        return Ok(Checked::Nothing(Outcome::Planned(Box::new(planned))));
     }
     if prepared.documents.is_empty() {
         return Ok(Checked::Nothing(Outcome::Done(Done { before: head.clone(), operations, entry: None })));

@@ -1,7 +1,7 @@
 //! JSON Schema (2020-12) said in the words of OpenAPI 3.0.3. What those words cannot say is left out:
 //! the document may allow more than the server does, never less.
 
-use flux_resourceset_model::{FREEZES, Parts, ResourceType, built_in};
+use flux_resourceset_model::{FREEZES, Parts, ResourceType, SOURCES, built_in};
 use serde_json::{Map, Value, json};
 
 use crate::routes::is_described;
@@ -41,6 +41,7 @@ pub(super) fn components() -> Map<String, Value> {
         schemas.insert(title, document);
     }
     schemas.extend(others());
+    schemas.extend(super::history::schemas());
     schemas
 }
 
@@ -210,7 +211,7 @@ fn others() -> Vec<(String, Value)> {
 }
 
 /// What is said of changes, before and after they are made.
-fn operating() -> [(String, Value); 3] {
+fn operating() -> Vec<(String, Value)> {
     let text = || json!({"type": "string"});
     let count = || json!({"type": "integer"});
     let flag = || json!({"type": "boolean"});
@@ -232,7 +233,24 @@ fn operating() -> [(String, Value); 3] {
     }));
     let mut change_set = object(json!({"reason": text(), "changes": list(change)}));
     change_set["required"] = json!(["changes"]);
-    [
+    let kinds = built_in().iter().filter(|kind| kind.plural() != SOURCES);
+    let fleet = kinds.map(|kind| {
+        let schema = if is_described(kind) { format!("New{}", title(kind)) } else { title(kind) };
+        let items = json!({"$ref": format!("#/components/schemas/{schema}")});
+        (kind.plural().to_owned(), list(items))
+    });
+    let fleet: Map<String, Value> = fleet.collect();
+    let mut files = object(json!({
+        "source": {"type": "string", "description": "Who keeps these files, and owns what they hold."},
+        "prune": {"type": "boolean", "description": "Whether what it owns and the files no longer have is deleted."},
+        "take": {"type": "boolean", "description": "Whether what others changed or own is taken over."},
+        "reason": text(),
+        "documents": {"$ref": "#/components/schemas/FleetFile"}
+    }));
+    files["required"] = json!(["documents"]);
+    vec![
+        ("FleetFile".into(), object(fleet.into())),
+        ("Files".into(), files),
         ("ChangeSet".into(), change_set),
         (
             "Changed".into(),

@@ -1,0 +1,69 @@
+//! Walking the versions of documents back, a page at a time, for those who ask who changed something.
+//! One request looks at so many versions and at no more, however long the history is.
+
+use flux_resourceset_model::Body;
+use flux_resourceset_model::change::Key;
+use flux_resourceset_store::{Store, Version};
+use serde_json::{Value, json};
+
+use crate::error::ApiError;
+use crate::follow;
+use crate::past::unreadable;
+use crate::time::rfc3339;
+
+/// How many versions are asked for at once.
+const PAGE: usize = 32;
+/// How many versions one request looks at.
+const MOST: usize = 10_000;
+
+/// One request's way back through the history.
+pub(crate) struct Walk<'a> {
+    store: &'a dyn Store,
+    left: usize,
+}
+
+impl<'a> Walk<'a> {
+    pub(crate) fn new(store: &'a dyn Store) -> Self {
+        Walk { store, left: MOST }
+    }
+
+    /// Shows `see` the versions of `key` below the revision `below`, newest first, until it has seen
+    /// enough. False where the walk ended before that and before the first version.
+    pub(crate) async fn back(
+        &mut self,
+        key: &Key,
+        mut below: Option<u64>,
+        mut see: impl FnMut(&Version, Option<&Body>) -> bool,
+    ) -> Result<bool, ApiError> {
+        while self.left > 0 {
+            let page = self.left.min(PAGE);
+            let versions = follow::answered(self.store.versions(key, below, page)).await;
+            let versions = versions.map_err(|error| unreadable(&error))?;
+            // A question that finds nothing is work too.
+            self.left -= versions.len().max(1);
+            for version in &versions {
+                if see(version, body(version)?.as_ref()) {
+                    return Ok(true);
+                }
+            }
+            if versions.len() < page {
+                return Ok(true);
+            }
+            below = versions.last().map(|version| version.revision);
+        }
+        Ok(false)
+    }
+}
+
+fn body(version: &Version) -> Result<Option<Body>, ApiError> {
+    let parsed = version.body.as_deref().map(serde_json::from_slice).transpose();
+    parsed.map_err(ApiError::internal)
+}
+
+/// Who wrote a version, when and why.
+pub(crate) fn author(version: &Version) -> Value {
+    json!({
+        "revision": version.revision, "at": rfc3339(version.at),
+        "principal": version.principal, "reason": version.reason,
+    })
+}
