@@ -11,6 +11,7 @@ mod documents;
 mod errors;
 mod faults;
 mod faulty_store;
+mod files;
 mod limits;
 mod operate;
 mod polls;

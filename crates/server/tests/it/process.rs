@@ -415,3 +415,44 @@ fn a_tokens_file_is_followed_and_a_broken_one_changes_nothing() {
     let log = process.terminate();
     assert!(!log.contains(OLD) && !log.contains(NEW), "{log}");
 }
+
+/// What one of the clients below runs, in a process of its own: started by that test, never by itself.
+#[test]
+#[ignore = "a client of two_clients_of_one_cluster_lose_no_update"]
+fn one_client_of_two() {
+    let variable = |name: &str| std::env::var(name).unwrap();
+    let writer = Client { address: variable("ADDRESS").parse().unwrap(), token: Some(WRITE) };
+    for turn in 0..20 {
+        until("the write to be nobody else's", || {
+            let read = writer.get("/clusters/c1").expect(200);
+            let mut labels = read.json()["labels"].clone();
+            labels[format!("{}-{turn}", variable("NAME"))] = "x".into();
+            let headers = [("Content-Type", "application/json"), ("If-Match", read.header("etag").unwrap())];
+            let body = json!({"labels": labels}).to_string();
+            let written = writer.send("PUT", "/clusters/c1", &headers, &body);
+            assert!(written.status == 200 || written.code() == "precondition_failed", "{written:?}");
+            written.status == 200
+        });
+    }
+}
+
+#[test]
+fn two_clients_of_one_cluster_lose_no_update() {
+    let folder = TempDir::new().unwrap();
+    let seed = folder.path().join("seed.json");
+    std::fs::write(&seed, SEED).unwrap();
+    let server = start(folder.path(), &[("SEED_FILE", &seed.display().to_string())]).ready();
+    server.writer().patch("/clusters/c1", json!({"labels": {"base": "x"}})).expect(200);
+    let client = |name: &str| {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args(["--exact", "process::one_client_of_two", "--ignored"]);
+        command.env("ADDRESS", server.address.to_string()).env("NAME", name).stdout(Stdio::null());
+        command.spawn().unwrap()
+    };
+    let clients = ["one", "other"].map(client);
+    for mut client in clients {
+        assert!(client.wait().unwrap().success());
+    }
+    let labels = server.reader().get("/clusters/c1").expect(200).json()["labels"].clone();
+    assert_eq!(labels.as_object().unwrap().len(), 41, "{labels}");
+}
