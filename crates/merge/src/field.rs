@@ -35,6 +35,11 @@ impl Field {
         Field(steps)
     }
 
+    /// The addresses of what holds what it leads to.
+    pub(crate) fn above(&self) -> impl Iterator<Item = Field> {
+        (0..self.0.len()).map(|end| Field(self.0[..end].to_vec()))
+    }
+
     /// The keys and ids that lead there.
     pub fn steps(&self) -> &[String] {
         &self.0

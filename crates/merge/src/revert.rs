@@ -121,7 +121,10 @@ impl<'a> Undo<'a> {
         let mut merge = Merge { plural: &key.kind, conflicts: BTreeSet::new() };
         let sides = Sides { before: before.as_ref(), after: after.as_ref(), now: now.as_ref() };
         let target = merge.whole(&Field::document(), sides);
-        let conflicts = merge.conflicts.into_iter();
+        let all = &merge.conflicts;
+        // A reference that was made since says it all, without its fields.
+        let below = |field: &Field| field.above().any(|above| all.contains(&above));
+        let conflicts = all.iter().filter(|field| !below(field)).cloned();
         self.conflicts.extend(conflicts.map(|field| RevertConflict { document: key.clone(), field }));
         match target {
             target if target == now => Target::Same,

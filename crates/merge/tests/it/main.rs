@@ -9,6 +9,7 @@
 
 mod answers;
 mod files;
+mod explain;
 mod history;
 mod laws;
 mod naive;
