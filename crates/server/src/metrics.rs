@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use flux_resourceset_model::{CLUSTERS, FREEZES};
 use http::{Method, StatusCode};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
@@ -68,6 +69,7 @@ pub(crate) struct Metrics {
     latency: Family<Timed, Histogram, fn() -> Histogram>,
     revision: Gauge,
     clusters: Gauge,
+    freezes: Gauge,
     servable: Gauge,
     since_poll: FloatGauge,
     since_confirmed: FloatGauge,
@@ -85,6 +87,7 @@ impl Metrics {
             latency,
             revision: Gauge::default(),
             clusters: Gauge::default(),
+            freezes: Gauge::default(),
             servable: Gauge::default(),
             since_poll: FloatGauge::default(),
             since_confirmed: FloatGauge::default(),
@@ -102,6 +105,8 @@ impl Metrics {
         registry.register("http_request_duration_seconds", "Time to answer, by route", self.latency.clone());
         registry.register("fleet_revision", "Revision of the fleet that is served", self.revision.clone());
         registry.register("fleet_clusters", "Clusters of the fleet that is served", self.clusters.clone());
+        let help = "Freezes that stand: each keeps the polls of its clusters unanswered until it is lifted";
+        registry.register("freezes", help, self.freezes.clone());
         registry.register(
             "polls_served",
             "1 while polls are answered, 0 while they get 503",
@@ -131,7 +136,8 @@ impl Metrics {
         let head = state.head();
         let number = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
         self.revision.set(number(head.map_or(0, |head| head.position.revision)));
-        self.clusters.set(number(head.map_or(0, |head| head.fleet.len("clusters") as u64)));
+        self.clusters.set(number(head.map_or(0, |head| head.fleet.len(CLUSTERS) as u64)));
+        self.freezes.set(number(head.map_or(0, |head| head.fleet.len(FREEZES) as u64)));
         self.servable.set(i64::from(state.servable(now, max_staleness).is_ok()));
         self.since_confirmed.set(head.map_or(f64::NAN, |head| now.since(head.confirmed).as_secs_f64()));
         self.since_poll.set(self.last_poll_age());
