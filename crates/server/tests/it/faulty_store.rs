@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use async_trait::async_trait;
 use flux_resourceset_model::change::{ChangeSet, Key};
@@ -34,6 +34,8 @@ pub(crate) struct FaultyStore {
     pub(crate) diverged: AtomicBool,
     /// Whether nobody is woken, so that a server learns of others' writes by its own commits alone.
     pub(crate) deaf: AtomicBool,
+    /// How many milliseconds later it is than the entries say.
+    pub(crate) later: AtomicI64,
     fates: Mutex<VecDeque<Fate>>,
     /// How many held commits have begun, and how many may go on.
     pub(crate) begun: Semaphore,
@@ -48,6 +50,7 @@ impl FaultyStore {
             reads_panic: AtomicBool::new(false),
             diverged: AtomicBool::new(false),
             deaf: AtomicBool::new(false),
+            later: AtomicI64::new(0),
             fates: Mutex::new(VecDeque::new()),
             begun: Semaphore::new(0),
             go_on: Semaphore::new(0),
@@ -148,7 +151,7 @@ impl Store for FaultyStore {
 
     async fn forget(&self, before: i64) -> Result<u64, Error> {
         self.read()?;
-        self.inner.forget(before).await
+        self.inner.forget(before + self.later.load(Ordering::SeqCst)).await
     }
 
     async fn wait(&self, seen: u64) {

@@ -9,11 +9,15 @@
 mod client;
 mod documents;
 mod errors;
+mod explain;
 mod faults;
 mod faulty_store;
 mod files;
+mod history;
 mod limits;
 mod operate;
+mod past;
 mod polls;
 mod process;
+mod revert;
 mod server;
