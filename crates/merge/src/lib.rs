@@ -26,11 +26,13 @@ mod fleet;
 mod input;
 mod last_change;
 mod list;
+mod part;
 mod plan;
 mod prepare;
 mod refusal;
 mod release;
 mod revert;
+mod rewrite;
 mod source_apply;
 
 pub use answer::NoAnswer;

@@ -4,14 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use flux_resourceset_model::change::{DocumentChange, Key, Operation, Part, Verb};
 use flux_resourceset_model::{
-    Body, CLUSTERS, DnsName, PATCHES, PLATFORM_COMPONENTS, Parts, ResourceType, Selector, TOMBSTONES,
-    Tombstone, Violation,
+    Body, CLUSTERS, DnsName, Parts, ResourceType, Selector, TOMBSTONES, Tombstone, Violation,
 };
 use serde_json::Value;
 
 use crate::check::check;
 use crate::fleet::{Fleet, LoadError, dns_taken};
+use crate::part::{normalize_part, put_part, take_out};
 use crate::refusal::Refusal;
+use crate::rewrite::{forget_alias, forget_known, keep_alias, rewritten};
 
 /// Violations of a valid document that does not fit the others.
 const CONFLICTS: [&str; 5] = ["dns_taken", "tombstone", "frozen", "exists", "referenced"];
@@ -58,7 +59,7 @@ pub(crate) struct Draft<'a> {
     broken: BTreeSet<Key>,
     wrong: Vec<Violation>,
     /// Which operation asked for a document last.
-    authors: BTreeMap<Key, usize>,
+    authors: BTreeMap<Key, u32>,
     /// Whether several operations were asked, so that each refusal is one of many.
     several: bool,
 }
@@ -85,7 +86,7 @@ impl<'a> Draft<'a> {
     }
 
     fn perform_all(&mut self, operations: &[Operation]) -> Result<(), Refusal> {
-        for (at, operation) in operations.iter().enumerate() {
+        for (at, operation) in (0..).zip(operations) {
             let known = self.wrong.len();
             let keys = self.keys(operation);
             let many = keys.len() != 1 || operation.key.id == Operation::EVERY;
@@ -410,130 +411,4 @@ impl<'a> Draft<'a> {
         let min_reader = readers.max().unwrap_or(1);
         Prepared { documents, after: self.after, min_reader }
     }
-}
-
-fn is_named(value: &Value, id: &str) -> bool {
-    value.get("id").and_then(Value::as_str) == Some(id)
-}
-
-/// Puts `now` in the place of `part`, at the end where there was none, or takes it away.
-fn put_part(body: &mut Body, part: &Part, parts: Parts, now: Option<Body>) {
-    let empty: Value = if parts == Parts::List { Value::Array(Vec::new()) } else { Body::new().into() };
-    match body.entry(&part.field).or_insert(empty) {
-        Value::Array(list) => {
-            let at = list.iter().position(|one| is_named(one, &part.id));
-            match (at, now) {
-                (Some(at), Some(now)) => list[at] = now.into(),
-                (Some(at), None) => drop(list.remove(at)),
-                (None, Some(now)) => list.push(now.into()),
-                (None, None) => {}
-            }
-        }
-        Value::Object(map) => match now {
-            Some(now) => drop(map.insert(part.id.clone(), now.into())),
-            None => drop(map.remove(&part.id)),
-        },
-        _ => {}
-    }
-}
-
-/// Brings what somebody sent for a part into the form that is stored.
-fn normalize_part(kind: &ResourceType, part: &Part, parts: Parts, body: &mut Body) {
-    let mut whole = Body::new();
-    put_part(&mut whole, part, parts, Some(std::mem::take(body)));
-    // Only what a document's schema says of this field is done here: the field itself stays.
-    kind.normalize(&mut whole);
-    let now = match whole.remove(&part.field) {
-        Some(Value::Array(mut list)) => list.pop(),
-        Some(Value::Object(mut map)) => map.remove(&part.id),
-        _ => None,
-    };
-    if let Some(Value::Object(now)) = now {
-        *body = now;
-    }
-}
-
-fn take_out(cluster: &mut Body, target: &Key) {
-    if let Some(Value::Array(references)) = cluster.get_mut(&target.kind) {
-        references.retain(|reference| !is_named(reference, &target.id));
-    }
-    if target.kind == PLATFORM_COMPONENTS
-        && let Some(Value::Object(patches)) = cluster.get_mut(PATCHES)
-    {
-        patches.remove(&target.id);
-    }
-}
-
-/// Makes `dns` a former name of the cluster `body`, unless it is one of its names already.
-fn keep_alias(body: &mut Body, dns: &str) {
-    let same = |name: &Value| name.as_str().map(DnsName::new) == Some(DnsName::new(dns));
-    if body.get("cluster_dns").is_some_and(same) {
-        return;
-    }
-    if let Value::Array(aliases) = body.entry("aliases").or_insert_with(|| Value::Array(Vec::new()))
-        && !aliases.iter().any(same)
-    {
-        aliases.push(dns.into());
-    }
-}
-
-fn forget_alias(body: &mut Body, dns: &str) {
-    let Some(Value::Array(aliases)) = body.get_mut("aliases") else { return };
-    aliases.retain(|name| name.as_str().map(DnsName::new) != Some(DnsName::new(dns)));
-    if aliases.is_empty() {
-        body.remove("aliases");
-    }
-}
-
-/// What PUT or PATCH makes of `stored`.
-fn rewritten(verb: Verb, mut stored: Body, mut asked: Body, normalize: impl Fn(&mut Body)) -> Body {
-    if verb == Verb::Patch {
-        let named: Vec<String> = asked.keys().cloned().collect();
-        merge_patch(&mut stored, asked);
-        // Only what was asked for: a field that a newer release wrote stays as it is.
-        let mut changed: Body = named.into_iter().filter_map(|field| stored.remove_entry(&field)).collect();
-        normalize(&mut changed);
-        stored.extend(changed);
-    } else {
-        stored.retain(|field, _| !asked.get(field).is_some_and(Value::is_null));
-        normalize(&mut asked);
-        stored.extend(asked);
-    }
-    stored
-}
-
-/// JSON Merge Patch (RFC 7396): null removes at every depth.
-fn merge_patch(into: &mut Body, patch: Body) {
-    for (field, value) in patch {
-        match value {
-            Value::Null => drop(into.remove(&field)),
-            Value::Object(patch) => {
-                let below = into.entry(field).or_insert_with(|| Body::new().into());
-                if !below.is_object() {
-                    *below = Body::new().into();
-                }
-                if let Value::Object(below) = below {
-                    merge_patch(below, patch);
-                }
-            }
-            value => drop(into.insert(field, value)),
-        }
-    }
-}
-
-/// Drops from `wrong` what was wrong with the stored document already: fields that a newer release
-/// wrote survive a rewrite, wherever they moved within their list.
-fn forget_known(wrong: &mut Vec<Violation>, known: &[Violation]) {
-    let place = |violation: &Violation| {
-        let steps = violation.pointer.split('/');
-        let anywhere: Vec<_> =
-            steps.map(|step| if step.parse::<usize>().is_ok() { "*" } else { step }).collect();
-        anywhere.join("/")
-    };
-    wrong.retain(|violation| {
-        !known.iter().any(|known| match violation.code {
-            "unknown_field" => known.code == "unknown_field" && place(known) == place(violation),
-            _ => known == violation,
-        })
-    });
 }

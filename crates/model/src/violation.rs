@@ -9,7 +9,7 @@ use crate::change::Key;
 pub struct Violation {
     /// Which of several operations it comes from, counted from 0; `None` where one was asked, or where
     /// it is what they do to each other.
-    pub change: Option<usize>,
+    pub change: Option<u32>,
     /// The document it is in, where that is not the one being written.
     pub document: Option<Key>,
     /// JSON pointer (RFC 6901) to the place; empty for the whole document.
@@ -33,7 +33,7 @@ impl Violation {
     }
 
     /// The same violation, as what came of the operation `change`.
-    pub fn from_change(mut self, change: usize) -> Self {
+    pub fn from_change(mut self, change: u32) -> Self {
         self.change = Some(change);
         self
     }

@@ -49,7 +49,7 @@ fn parse(body: &Value, wrong: &mut Vec<Violation>) -> ChangeRequest {
             },
             ("reason", _) => wrong.push(Violation::new("/reason", "type", "is not a string")),
             ("changes", Value::Array(changes)) => {
-                for (at, change) in changes.iter().enumerate() {
+                for (at, change) in (0..).zip(changes) {
                     let mut found = Vec::new();
                     request.operations.extend(operation(change, &mut found));
                     let place = format!("/changes/{at}");
