@@ -133,7 +133,7 @@ impl ApiError {
         for violation in self.violations.iter_mut().filter(|violation| violation.document.is_none()) {
             let operation = match operations {
                 [only] => Some(only),
-                _ => violation.change.and_then(|change| operations.get(change)),
+                _ => violation.change.and_then(|change| operations.get(usize::try_from(change).ok()?)),
             };
             violation.document = operation.map(|operation| operation.key.clone());
         }
