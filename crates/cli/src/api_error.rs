@@ -5,6 +5,8 @@ use std::fmt;
 
 use serde_json::Value;
 
+use crate::plan::Plan;
+
 /// A refusal, with what a person needs to act on it.
 #[derive(Debug)]
 pub(crate) struct ApiError {
@@ -12,11 +14,23 @@ pub(crate) struct ApiError {
     /// The API's stable word for the reason; absent when something else answered.
     pub(crate) code: Option<String>,
     message: String,
-    /// Where, and what is wrong there.
-    violations: Vec<(String, String)>,
+    violations: Vec<Violation>,
     request_id: Option<String>,
+    /// What the refused write would do.
+    pub(crate) plan: Option<Plan>,
     /// Which variable holds the token that was sent.
     token: &'static str,
+}
+
+/// One thing that is wrong, and where.
+#[derive(Debug)]
+struct Violation {
+    /// Which of many operations, from 0.
+    change: Option<u64>,
+    /// `clusters/a`, or nothing where there is only one document.
+    document: String,
+    pointer: String,
+    message: String,
 }
 
 impl ApiError {
@@ -37,6 +51,7 @@ impl ApiError {
             message: text("message").unwrap_or_else(|| foreign(call, status, content_type)),
             violations: said.as_ref().map(violations).unwrap_or_default(),
             request_id: text("request_id"),
+            plan: said.as_ref().and_then(|said| Plan::read(said.get("plan")?.clone())),
             token,
         }
     }
@@ -44,12 +59,32 @@ impl ApiError {
     /// The API's sentence, without what stands below it in the list or is said to programs only.
     fn sentence(&self) -> &str {
         let end = match (self.violations.as_slice(), self.code.as_deref()) {
-            ([(_, only)], _) if self.message.contains(only) => self.message.find(": "),
+            ([only], _) if self.message.contains(&only.message) => self.message.find(": "),
             // What follows is how to do it over HTTP.
             (_, Some("referenced")) => self.message.find("; "),
             _ => None,
         };
         self.message.get(..end.unwrap_or(self.message.len())).unwrap_or_default().trim_end_matches('.')
+    }
+
+    /// Says of the violations where they stand in files: `place_of` a document, or of a pointer into
+    /// all of them.
+    pub(crate) fn say_places(
+        &mut self,
+        place_of: impl Fn(&str) -> Option<String>,
+        place: impl Fn(&str) -> String,
+    ) {
+        for violation in &mut self.violations {
+            violation.change = None;
+            match place_of(&violation.document) {
+                Some(place) => violation.document = place,
+                None if violation.document.is_empty() => {
+                    let pointer = violation.pointer.trim_start_matches("/documents");
+                    violation.pointer = place(pointer);
+                }
+                None => {}
+            }
+        }
     }
 
     /// What to do, where the API's sentence cannot know it.
@@ -64,6 +99,13 @@ impl ApiError {
                 "remove these references first, patches included, or add --force to remove them with it"
                     .into(),
             ),
+            (400, "reason_required") => Some("give --reason, or export FLUX_API_REASON".into()),
+            (409, "revert_conflict") => {
+                Some("add --skip-conflicts to leave these as they are, and take the rest back".into())
+            }
+            (409, "changed_since") => {
+                Some("export and merge these first, or add --take to make them what the files say".into())
+            }
             (412, _) => Some("somebody else changed it meanwhile: look at it and run this again".into()),
             _ => None,
         }
@@ -82,17 +124,19 @@ pub(crate) fn foreign(call: &str, status: u16, content_type: &str) -> String {
     )
 }
 
-fn violations(said: &Value) -> Vec<(String, String)> {
+fn violations(said: &Value) -> Vec<Violation> {
     let listed = said.get("violations").and_then(Value::as_array);
     listed.into_iter().flatten().map(violation).collect()
 }
 
-fn violation(violation: &Value) -> (String, String) {
-    let text = |key: &str| violation.get(key).and_then(Value::as_str).unwrap_or_default();
-    let document = violation.get("document").map(document).unwrap_or_default();
-    let pointer = text("pointer");
-    let place = format!("{document} {}", if pointer.is_empty() { "(whole document)" } else { pointer });
-    (place.trim_start().to_owned(), text("message").to_owned())
+fn violation(violation: &Value) -> Violation {
+    let text = |key: &str| violation.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+    Violation {
+        change: violation.get("change").and_then(Value::as_u64),
+        document: violation.get("document").map(document).unwrap_or_default(),
+        pointer: text("pointer"),
+        message: text("message"),
+    }
 }
 
 /// `clusters/a`, whether the API names the document in one string or by type and id.
@@ -119,7 +163,19 @@ impl fmt::Display for ApiError {
             }
             f.write_str(")")?;
         }
-        self.violations.iter().try_for_each(|(place, message)| write!(f, "\n  {place}: {message}"))
+        self.violations.iter().try_for_each(|violation| write!(f, "\n  {violation}"))
+    }
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Violation { change, document, pointer, message } = self;
+        if let Some(index) = change {
+            write!(f, "change {index}: ")?;
+        }
+        let pointer = if pointer.is_empty() && document.is_empty() { "(whole document)" } else { pointer };
+        let place = [document.as_str(), pointer].into_iter().filter(|part| !part.is_empty());
+        write!(f, "{}: {message}", place.collect::<Vec<_>>().join(" "))
     }
 }
 
@@ -149,7 +205,7 @@ mod tests {
         The document is not valid (400 invalid)
           /labels/a b: a label key has no spaces
           clusters/b /cluster_dns: taken
-          clusters/c (whole document): m
+          clusters/c: m
         ");
     }
 
@@ -184,6 +240,22 @@ mod tests {
         let refusal =
             read(503, &json!({"error": "unavailable", "message": "the store is away", "request_id": "r1"}));
         assert_snapshot!(refusal, @"the store is away (503 unavailable, request r1)");
+    }
+
+    #[test]
+    fn the_bad_ones_among_many_changes_are_named_by_their_index() {
+        let refusal = read(
+            400,
+            &json!({"error": "invalid", "message": "Nothing was changed", "violations": [
+                {"change": 0, "pointer": "/oci_tag", "code": "type", "message": "is no string"},
+                {"change": 2, "pointer": "", "code": "missing", "message": "does not exist", "document": "clusters/b"},
+            ]}),
+        );
+        assert_snapshot!(refusal, @"
+        Nothing was changed (400 invalid)
+          change 0: /oci_tag: is no string
+          change 2: clusters/b: does not exist
+        ");
     }
 
     #[test]

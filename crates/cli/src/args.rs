@@ -4,15 +4,23 @@
 use clap::{Parser, Subcommand};
 use clap_complete::Shell;
 
+use crate::apply::{Apply, Diff};
+use crate::change::Change;
 use crate::cluster::Cluster;
 use crate::component::Component;
 use crate::connection::Connection;
 use crate::demo::Demo;
+use crate::explain::Explain;
+use crate::export::Export;
 use crate::flux::Flux;
+use crate::freeze::Freeze;
+use crate::history::{History, Revert};
 use crate::namespace::Namespace;
 use crate::output::Format;
 use crate::rolebinding::Rolebinding;
 use crate::tombstone::Tombstone;
+use crate::validate::Validate;
+use crate::whatif::Whatif;
 
 /// Shows and changes what the clusters of a Flux fleet get
 #[derive(Parser)]
@@ -22,7 +30,7 @@ Example:
   flux-resourceset-cli cluster list
 
 Set FLUX_API_URL, FLUX_API_TOKEN and, for writes, FLUX_API_WRITE_TOKEN.
-Exit codes: 0 done, 1 refused or failed, 2 wrong usage.")]
+Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 there are changes (diff, --plan, whatif).")]
 pub(crate) struct Cli {
     /// Form of the result
     #[arg(short, long, global = true, value_enum, value_name = "FORMAT")]
@@ -54,9 +62,65 @@ pub(crate) enum Command {
     Tombstone(Tombstone),
     /// Show what a cluster gets when it polls
     #[command(
-        after_help = "Examples:\n  flux-resourceset-cli flux demo-cluster-01\n  flux-resourceset-cli flux demo-cluster-01.k8s.example.com platform-components\n  flux-resourceset-cli flux"
+        after_help = "Examples:\n  flux-resourceset-cli flux demo-cluster-01\n  flux-resourceset-cli flux demo-cluster-01 components --at 2h\n  flux-resourceset-cli flux demo-cluster-01.k8s.example.com platform-components\n  flux-resourceset-cli flux"
     )]
     Flux(Flux),
+    /// Show where each value that a cluster gets comes from, and who put it there
+    #[command(
+        after_help = "Examples:\n  flux-resourceset-cli explain demo-cluster-01 component podinfo\n  flux-resourceset-cli explain demo-cluster-01"
+    )]
+    Explain(Explain),
+    /// Show what one cluster would get after a change, as a diff; exit code 3 if it differs
+    ///
+    /// Every command that writes shows the same with --whatif CLUSTER.
+    #[command(after_help = "Example:\n  flux-resourceset-cli whatif demo-cluster-01 -f change.yaml")]
+    Whatif(Whatif),
+    /// Make many changes at once, all or nothing
+    ///
+    /// The file has a list of operations: create, update, patch or delete, each with what it is about.
+    #[command(
+        after_help = "Examples:\n  flux-resourceset-cli change -f change.yaml --plan\n  flux-resourceset-cli change -f change.yaml --reason CVE-2026-1234\n\nA change.yaml:\n  changes:\n  - patch: platform_components/grafana\n    body: {oci_tag: v1.1.0}\n  - patch: clusters/*/platform_components/cert-manager\n    select: environment=prod,region in (eu,us)\n    body: {oci_tag: v1.0.0-1}\n  - delete: namespaces/old\n    force: true"
+    )]
+    Change(Change),
+    /// Show who changed what, when and why
+    #[command(
+        after_help = "Examples:\n  flux-resourceset-cli history --cluster demo-cluster-01 --from 3d\n  flux-resourceset-cli history --type component --id podinfo --limit 5\n  flux-resourceset-cli history show 12"
+    )]
+    History(History),
+    /// Take a change back, field by field
+    ///
+    /// What was changed again since is refused, naming who, when and why; --skip-conflicts leaves that
+    /// alone.
+    #[command(
+        after_help = "Examples:\n  flux-resourceset-cli revert 12 --plan\n  flux-resourceset-cli revert 12 --reason 'latency went up'"
+    )]
+    Revert(Revert),
+    /// The brake: frozen clusters keep what they have
+    #[command(subcommand, after_help = "Example:\n  flux-resourceset-cli freeze list")]
+    Freeze(Freeze),
+    /// Write the whole fleet to a file
+    #[command(
+        after_help = "Examples:\n  flux-resourceset-cli export fleet.yaml\n  flux-resourceset-cli export -o yaml"
+    )]
+    Export(Export),
+    /// Show what `apply` would change; exit code 3 if anything
+    #[command(
+        after_help = "Examples:\n  flux-resourceset-cli diff -f fleet --source platform-git --prune\n  flux-resourceset-cli diff -f fleet.yaml"
+    )]
+    Diff(Diff),
+    /// Make the documents of a source equal to files, in one change
+    ///
+    /// --prune deletes only what this source applied before. What somebody else changed since is
+    /// refused, naming who, when and why, unless --take.
+    #[command(
+        after_help = "Examples:\n  flux-resourceset-cli apply -f fleet --source platform-git --prune --plan\n  flux-resourceset-cli apply -f fleet.yaml --source platform-git --reason 'weekly upgrade'"
+    )]
+    Apply(Apply),
+    /// Check files, with no server
+    #[command(
+        after_help = "Examples:\n  flux-resourceset-cli validate -f fleet\n  flux-resourceset-cli validate -f fleet.yaml --environments dev,prod"
+    )]
+    Validate(Validate),
     /// Workflows of the demo
     #[command(
         subcommand,
@@ -64,8 +128,11 @@ pub(crate) enum Command {
     )]
     Demo(Demo),
     /// Print a shell's completion script
+    ///
+    /// Ids are completed by asking the API that FLUX_API_URL names; where it does not answer at once,
+    /// they are not.
     #[command(
-        after_help = "Example:\n  flux-resourceset-cli completions bash > /etc/bash_completion.d/flux-resourceset-cli"
+        after_help = "Examples:\n  flux-resourceset-cli completions bash > /etc/bash_completion.d/flux-resourceset-cli\n  flux-resourceset-cli completions fish > ~/.config/fish/completions/flux-resourceset-cli.fish"
     )]
     Completions {
         /// The shell
@@ -95,7 +162,17 @@ mod tests {
 
     /// The words of an example line, quotes taken off, up to a redirection.
     fn words(line: &str) -> Vec<String> {
-        line.split_whitespace().take_while(|word| *word != ">").map(|word| word.replace('"', "")).collect()
+        let mut quote = None;
+        let mut words = vec![String::new()];
+        for c in line.trim().chars() {
+            match (c, quote) {
+                ('\'' | '"', None) => quote = Some(c),
+                (c, Some(open)) if c == open => quote = None,
+                (' ', None) => words.push(String::new()),
+                (c, _) => words.last_mut().unwrap().push(c),
+            }
+        }
+        words.into_iter().take_while(|word| word != ">").filter(|word| !word.is_empty()).collect()
     }
 
     #[test]

@@ -1,169 +1,113 @@
-//! The API as typed calls over blocking HTTP; nothing outside this file knows paths or headers.
+//! Requests over blocking HTTP to the API that the connection names, and what can go wrong there.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
-use ureq::http::{Method, Request, Response};
+use ureq::http::{self, Method, Response};
 use ureq::tls::{RootCerts, TlsConfig};
 use ureq::{Agent, Body};
 
 use crate::api_error::{ApiError, foreign};
-use crate::connection::{Access, Connection};
-use crate::document::Document;
+use crate::connection::Connection;
 use crate::error::Error;
-use crate::key_value::KeyValue;
-
-/// What may stand in a path segment or a query value as it is (RFC 3986, unreserved).
-const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+use crate::progress::Progress;
+use crate::request::Request;
 
 /// The whole of ten thousand clusters fits many times over.
 const MAX_ANSWER: u64 = 1 << 30;
+
+/// How many times longer a request may take that is about the whole fleet.
+const LONG: u32 = 10;
 
 const JSON: &str = "application/json";
 
 pub(crate) struct Client<'a> {
     agent: Agent,
     connection: &'a Connection,
+    frozen: RefCell<BTreeMap<String, String>>,
 }
 
-/// A document and the tag of the version it was read at, if the server tells one.
-pub(crate) struct Fetched {
+/// What the API answered, well.
+#[derive(Default)]
+pub(crate) struct Answer {
     pub(crate) body: Value,
+    /// The tag of the version of a document, if the server tells one.
     pub(crate) etag: Option<String>,
-}
-
-struct Call<'a> {
-    method: Method,
-    path: String,
-    body: Option<&'a Document>,
-    if_match: Option<&'a str>,
+    /// How many there are, where the answer is a page of them.
+    pub(crate) total: Option<u64>,
 }
 
 impl<'a> Client<'a> {
     pub(crate) fn new(connection: &'a Connection) -> Self {
-        Client { agent: agent(connection.timeout()), connection }
+        Client { agent: agent(connection.timeout()), connection, frozen: RefCell::default() }
     }
 
-    pub(crate) fn list(&self, plural: &str, filters: &[KeyValue]) -> Result<Vec<Value>, Error> {
-        let query: Vec<_> =
-            filters.iter().map(|f| format!("{}={}", encode(&f.key), encode(&f.value))).collect();
-        let separator = if query.is_empty() { "" } else { "?" };
-        self.array(Call::get(format!("/{plural}{separator}{}", query.join("&"))))
+    /// The frozen clusters that answers so far were about, each with its freezes' ids.
+    pub(crate) fn frozen(&self) -> BTreeMap<String, String> {
+        self.frozen.borrow().clone()
     }
 
-    pub(crate) fn get(&self, plural: &str, id: &str) -> Result<Fetched, Error> {
-        self.send(&Call::get(document_path(plural, id)))
-    }
-
-    pub(crate) fn create(&self, plural: &str, document: &Document) -> Result<Value, Error> {
-        let call =
-            Call { method: Method::POST, path: format!("/{plural}"), body: Some(document), if_match: None };
-        Ok(self.send(&call)?.body)
-    }
-
-    /// Replaces the top-level fields that `fields` carries; null removes one. Answers with the whole
-    /// document as the write left it. With `if_match`, status 412 when somebody else wrote meanwhile.
-    pub(crate) fn put(
-        &self,
-        plural: &str,
-        id: &str,
-        fields: &Document,
-        if_match: Option<&str>,
-    ) -> Result<Value, Error> {
-        let call =
-            Call { method: Method::PUT, path: document_path(plural, id), body: Some(fields), if_match };
-        Ok(self.send(&call)?.body)
-    }
-
-    pub(crate) fn delete(&self, plural: &str, id: &str, force: bool) -> Result<Value, Error> {
-        let query = if force { "?force=true" } else { "" };
-        self.remove(format!("{}{query}", document_path(plural, id)))
-    }
-
-    pub(crate) fn tombstones(&self) -> Result<Vec<Value>, Error> {
-        self.array(Call::get("/api/v2/tombstones".into()))
-    }
-
-    pub(crate) fn purge_tombstone(&self, id: &str) -> Result<Value, Error> {
-        self.remove(document_path("api/v2/tombstones", id))
-    }
-
-    /// `{"inputs": [...]}`: the list of clusters that the management cluster reads.
-    pub(crate) fn fleet(&self) -> Result<Value, Error> {
-        Ok(self.send(&Call::get("/api/v2/flux/clusters".into()))?.body)
-    }
-
-    /// `{"inputs": [...]}`: what the cluster with this DNS name polls.
-    pub(crate) fn inputs(&self, dns: &str, flux_path: &str) -> Result<Value, Error> {
-        let path = format!("/api/v2/flux/clusters/{}/{}", encode(dns), encode(flux_path));
-        Ok(self.send(&Call::get(path))?.body)
-    }
-
-    fn array(&self, call: Call<'_>) -> Result<Vec<Value>, Error> {
-        match self.send(&call)?.body {
-            Value::Array(items) => Ok(items),
-            _ => Err(Error::Failed(format!(
-                "{} was answered with something other than a list; check that FLUX_API_URL is this API",
-                call.words(&self.url(&call)?)
-            ))),
-        }
-    }
-
-    fn remove(&self, path: String) -> Result<Value, Error> {
-        let call = Call { method: Method::DELETE, path, body: None, if_match: None };
-        Ok(self.send(&call)?.body)
-    }
-
-    fn send(&self, call: &Call<'_>) -> Result<Fetched, Error> {
-        let (token, token_name) = self.connection.token(call.access())?;
-        let url = self.url(call)?;
-        let words = call.words(&url);
+    pub(crate) fn send(&self, request: &Request) -> Result<Answer, Error> {
+        let (token, token_name) = self.connection.token(request.access)?;
+        let url = format!("{}{}", self.connection.base_url()?, request.target());
+        let words = words(request, &url);
+        let progress = request.long.map(Progress::start);
         let mut response =
-            self.exchange(call, &url, token).map_err(|error| self.unreachable(call, &words, &error))?;
+            self.exchange(request, &url, token).map_err(|error| self.unreachable(request, &words, &error))?;
+        self.note_frozen(request, &response);
         let status = response.status().as_u16();
         let content_type = header(&response, "content-type").unwrap_or_default();
         let etag = header(&response, "etag");
+        let total = header(&response, "x-total-count").and_then(|total| total.parse().ok());
         let location = header(&response, "location");
-        let body = response
-            .body_mut()
-            .with_config()
-            .limit(MAX_ANSWER)
-            .read_to_vec()
-            .map_err(|error| self.unreachable(call, &words, &error))?;
+        let body = read(&mut response, progress.as_ref())
+            .map_err(|error| self.unreachable(request, &words, &error))?;
         match status {
-            200..=299 => Ok(Fetched { body: parse(&body, status, &content_type, &words)?, etag }),
+            200..=299 => Ok(Answer { body: parse(&body, status, &content_type, &words)?, etag, total }),
             300..=399 => Err(redirected(&words, status, location.as_deref())),
             _ => Err(Error::Api(Box::new(ApiError::read(status, &content_type, &body, &words, token_name)))),
         }
     }
 
-    fn exchange(&self, call: &Call<'_>, url: &str, token: &str) -> Result<Response<Body>, ureq::Error> {
-        let mut request = Request::builder()
-            .method(call.method.clone())
+    fn exchange(&self, request: &Request, url: &str, token: &str) -> Result<Response<Body>, ureq::Error> {
+        let mut built = http::Request::builder()
+            .method(request.method.clone())
             .uri(url)
             .header("authorization", format!("Bearer {token}"))
             .header("accept", JSON);
-        if let Some(etag) = call.if_match {
-            request = request.header("if-match", etag);
+        for (name, value) in &request.headers {
+            built = built.header(*name, value.as_bytes());
         }
-        match call.body {
-            None => self.agent.run(request.body(())?),
-            Some(document) => {
-                let body = serde_json::to_vec(document)?;
-                self.agent.run(request.header("content-type", JSON).body(body)?)
+        let long = request.long.map(|_| agent(self.timeout(request)));
+        let agent = long.as_ref().unwrap_or(&self.agent);
+        match &request.body {
+            None => agent.run(built.body(())?),
+            Some(body) => {
+                let body = serde_json::to_vec(body)?;
+                agent.run(built.header("content-type", JSON).body(body)?)
             }
         }
     }
 
-    fn url(&self, call: &Call<'_>) -> Result<String, Error> {
-        Ok(format!("{}{}", self.connection.base_url()?, call.path))
+    fn timeout(&self, request: &Request) -> Duration {
+        match request.long {
+            None => self.connection.timeout(),
+            Some(_) => self.connection.timeout().saturating_mul(LONG),
+        }
     }
 
-    fn unreachable(&self, call: &Call<'_>, words: &str, error: &ureq::Error) -> Error {
-        let next = match call.access() {
-            Access::Write => "whether it was carried out is not known, so look before repeating it",
-            Access::Read => "try again",
+    fn note_frozen(&self, request: &Request, response: &Response<Body>) {
+        if let (Some(cluster), Some(freezes)) = (request.cluster(), header(response, "x-frozen")) {
+            self.frozen.borrow_mut().insert(cluster.into(), freezes);
+        }
+    }
+
+    fn unreachable(&self, request: &Request, words: &str, error: &ureq::Error) -> Error {
+        let next = match request.method {
+            Method::GET => "try again",
+            _ => "whether it was carried out is not known, so look before repeating it",
         };
         Error::Failed(match error {
             ureq::Error::Timeout(ureq::Timeout::Resolve | ureq::Timeout::Connect)
@@ -179,7 +123,7 @@ impl<'a> Client<'a> {
             ),
             ureq::Error::Timeout(_) => format!(
                 "{words} was not answered within {} s, as long as --timeout allows; {next}",
-                self.connection.timeout().as_secs()
+                self.timeout(request).as_secs()
             ),
             ureq::Error::Io(io) => format!("{words} broke off ({io}); {next}"),
             error => format!("{words} failed ({error}); {next}"),
@@ -187,22 +131,9 @@ impl<'a> Client<'a> {
     }
 }
 
-impl Call<'_> {
-    fn get(path: String) -> Self {
-        Call { method: Method::GET, path, body: None, if_match: None }
-    }
-
-    /// The request as messages name it.
-    fn words(&self, url: &str) -> String {
-        format!("{} {url}", self.method)
-    }
-
-    fn access(&self) -> Access {
-        match self.method {
-            Method::GET => Access::Read,
-            _ => Access::Write,
-        }
-    }
+/// The request as messages name it.
+fn words(request: &Request, url: &str) -> String {
+    format!("{} {url}", request.method)
 }
 
 fn agent(timeout: Duration) -> Agent {
@@ -220,15 +151,11 @@ fn agent(timeout: Duration) -> Agent {
         .into()
 }
 
-fn document_path(plural: &str, id: &str) -> String {
-    format!("/{plural}/{}", encode(id))
-}
-
-/// One segment of a path. A segment that is only dots would be taken for a step up.
-fn encode(segment: &str) -> String {
-    match segment.bytes().all(|b| b == b'.') {
-        true => "%2E".repeat(segment.len()),
-        false => utf8_percent_encode(segment, RESERVED).to_string(),
+fn read(response: &mut Response<Body>, progress: Option<&Progress>) -> Result<Vec<u8>, ureq::Error> {
+    let body = response.body_mut().with_config().limit(MAX_ANSWER);
+    match progress {
+        None => body.read_to_vec(),
+        Some(progress) => Ok(progress.read(body.reader())?),
     }
 }
 
@@ -263,19 +190,4 @@ fn untrusted(error: &std::io::Error) -> bool {
 
 fn not_reached(words: &str, reason: &str) -> String {
     format!("{words} reached nobody ({reason}); check FLUX_API_URL and that the API is up")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_id_stays_one_segment() {
-        assert_eq!(
-            document_path("rolebindings", "system:a/b c?#%"),
-            "/rolebindings/system%3Aa%2Fb%20c%3F%23%25"
-        );
-        assert_eq!(document_path("clusters", "a-b.c_d~e"), "/clusters/a-b.c_d~e");
-        assert_eq!(document_path("clusters", ".."), "/clusters/%2E%2E");
-    }
 }

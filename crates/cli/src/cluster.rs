@@ -1,24 +1,34 @@
 //! `cluster`: the clusters of the fleet.
 
+use std::collections::BTreeMap;
+
 use clap::{Args, Subcommand};
+use serde_json::Value;
 
 use crate::client::Client;
 use crate::document::{Document, set};
-use crate::error::Error;
+use crate::error::{Error, printable};
 use crate::key_value::{KeyValue, merge_into};
 use crate::output::Shown;
-use crate::resource::{self, Create, Delete, Fields, Get, List, Update};
-use crate::types::CLUSTER;
+use crate::plan::Plan;
+use crate::plan_text::counted;
+use crate::request;
+use crate::resource::{self, Create, Fields, Get, List, Update};
+use crate::types::{self, CLUSTER};
+use crate::writer::{Writer, say};
+use crate::writing::Writing;
 
 #[derive(Subcommand)]
 pub(crate) enum Cluster {
     /// List all clusters
     #[command(
-        after_help = "Examples:\n  flux-resourceset-cli cluster list\n  flux-resourceset-cli cluster list --filter environment=prod -o name"
+        after_help = "Examples:\n  flux-resourceset-cli cluster list\n  flux-resourceset-cli cluster list --filter environment=prod -o name\n  flux-resourceset-cli cluster list --select 'environment=prod,region in (eu,us)'"
     )]
-    List(List),
+    List(ListClusters),
     /// Show one cluster
-    #[command(after_help = "Example:\n  flux-resourceset-cli cluster get demo-cluster-01")]
+    #[command(
+        after_help = "Examples:\n  flux-resourceset-cli cluster get demo-cluster-01\n  flux-resourceset-cli cluster get demo-cluster-01 --revision 12"
+    )]
     Get(Get),
     /// Create a cluster
     ///
@@ -36,8 +46,31 @@ pub(crate) enum Cluster {
     /// Delete a cluster, which uninstalls everything from it
     ///
     /// A tombstone stays: what polls under its DNS name gets an empty answer until `tombstone purge`.
-    #[command(after_help = "Example:\n  flux-resourceset-cli cluster delete demo-cluster-02")]
+    /// In a protected environment the tombstone holds the cluster as it is, until `tombstone wipe`
+    /// uninstalls everything or `tombstone restore` brings it back.
+    #[command(
+        after_help = "Examples:\n  flux-resourceset-cli cluster delete demo-cluster-02\n  flux-resourceset-cli cluster delete demo-cluster-02 --plan"
+    )]
     Delete(Delete),
+}
+
+#[derive(Args)]
+pub(crate) struct ListClusters {
+    #[command(flatten)]
+    list: List,
+
+    /// Only those that match this label selector; `environment` and `id` are labels too
+    #[arg(long, value_name = "SELECTOR")]
+    select: Option<String>,
+}
+
+#[derive(Args)]
+pub(crate) struct Delete {
+    /// Its id
+    id: String,
+
+    #[command(flatten)]
+    writing: Writing,
 }
 
 #[derive(Args, Default, PartialEq)]
@@ -107,16 +140,47 @@ impl Fields for ClusterUpdate {
 
 pub(crate) fn run(client: &Client<'_>, command: &Cluster) -> Result<Shown, Error> {
     match command {
-        Cluster::List(list) => resource::list(client, &CLUSTER, list),
+        Cluster::List(list) => resource::list(client, &CLUSTER, &list.list, list.select.as_deref()),
         Cluster::Get(get) => resource::get(client, &CLUSTER, get),
-        Cluster::Create(create) => create_cluster(client, create),
-        Cluster::Update(update) => resource::update(client, &CLUSTER, update),
-        Cluster::Delete(delete) => resource::delete(client, &CLUSTER, delete),
+        Cluster::Create(create) => create_cluster(&Writer::new(client, &create.writing), create),
+        Cluster::Update(update) => resource::update(&Writer::new(client, &update.writing), &CLUSTER, update),
+        Cluster::Delete(delete) => delete_cluster(&Writer::new(client, &delete.writing), &delete.id),
     }
 }
 
-fn create_cluster(client: &Client<'_>, create: &Create<ClusterFields>) -> Result<Shown, Error> {
+fn create_cluster(writer: &Writer<'_>, create: &Create<ClusterFields>) -> Result<Shown, Error> {
     let (id, mut document) = create.document(&CLUSTER)?;
     document.entry("cluster_name").or_insert_with(|| id.clone().into());
-    Ok(Shown::document(resource::ensure(client, &CLUSTER, &id, &document)?))
+    Ok(Shown::document(resource::ensure(writer, &CLUSTER, &id, &document)?))
+}
+
+/// Says what the cluster loses before it does, and whether it is only held after.
+fn delete_cluster(writer: &Writer<'_>, id: &str) -> Result<Shown, Error> {
+    let write = request::delete(CLUSTER.plural, id, false);
+    if !writer.writing.is_preview() && writer.client.check_plans().is_ok() {
+        let lost = lost(&writer.plan(&write)?, id);
+        if !lost.is_empty() {
+            say(&format!("{} loses {lost}.\n", printable(id)));
+        }
+    }
+    let deleted = writer.send(&write)?;
+    let tombstone = writer.client.body(&request::get_tombstone(id)).unwrap_or_default();
+    if tombstone.get("held").and_then(Value::as_bool) == Some(true) {
+        say(&format!(
+            "{id} is held: it keeps what it has. `tombstone wipe {id}` uninstalls it, `tombstone restore {id}` \
+             brings the cluster back.\n",
+            id = printable(id)
+        ));
+    }
+    Ok(Shown::document(deleted))
+}
+
+/// How many inputs of each type the cluster will lose.
+fn lost(plan: &Plan, id: &str) -> String {
+    let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
+    for effect in plan.effects_on(id).filter(|e| e.effect == "remove" && e.kind != CLUSTER.plural) {
+        *counts.entry(&effect.kind).or_default() += 1;
+    }
+    let name = |kind: &str| types::definition(kind).map_or_else(|| printable(kind), |k| k.singular.into());
+    counts.into_iter().map(|(kind, count)| counted(count, &name(kind))).collect::<Vec<_>>().join(", ")
 }

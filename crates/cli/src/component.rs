@@ -6,9 +6,13 @@ use crate::client::Client;
 use crate::document::{self, Document, FileDocument, edit_object, set};
 use crate::error::Error;
 use crate::output::Shown;
-use crate::reference::{self, Assign, CreateDefinition, OnRemove, PatchKeys, UnassignComponent};
+use crate::patches::{self, PatchKeys};
+use crate::reference::{self, Assign, CreateDefinition, OnRemove, UnassignComponent};
 use crate::resource::{self, DeleteDefinition, Fields, Get, List, Update};
+use crate::target::Target;
 use crate::types::COMPONENT;
+use crate::writer::Writer;
+use crate::writing::Writing;
 
 #[derive(Subcommand)]
 pub(crate) enum Component {
@@ -28,37 +32,37 @@ pub(crate) enum Component {
     Create(CreateDefinition<ComponentFields>),
     /// Change a catalog component, for every cluster that has it
     #[command(
-        after_help = "Example:\n  flux-resourceset-cli component update cert-manager --component-version 1.15.0 --values-file values.yaml"
+        after_help = "Examples:\n  flux-resourceset-cli component update cert-manager --component-version 1.15.0 --values-file values.yaml\n  flux-resourceset-cli component update cert-manager --oci-tag v1.0.0-1 --plan\n  flux-resourceset-cli component update cert-manager --oci-tag v1.0.0-1 --whatif demo-cluster-01"
     )]
     Update(Update<ComponentFields>),
     /// Delete a catalog component
     #[command(after_help = "Example:\n  flux-resourceset-cli component delete cert-manager")]
     Delete(DeleteDefinition),
-    /// Attach a component to a cluster, or change what the cluster overrides of it
+    /// Attach a component to clusters, or change what they override of it
     ///
     /// What is not named stays as it is, and what the cluster does not override is the catalog's. Helm
     /// values given here are merged over the catalog's.
     #[command(
-        after_help = "Examples:\n  flux-resourceset-cli component assign cert-manager --cluster demo-cluster-01\n  flux-resourceset-cli component assign cert-manager --cluster demo-cluster-01 --oci-tag v1.0.0-1\n  flux-resourceset-cli component assign cert-manager --cluster demo-cluster-01 --suspend true"
+        after_help = "Examples:\n  flux-resourceset-cli component assign cert-manager --cluster demo-cluster-01\n  flux-resourceset-cli component assign cert-manager --cluster demo-cluster-01 --oci-tag v1.0.0-1\n  flux-resourceset-cli component assign cert-manager --cluster demo-cluster-01 --suspend true\n  flux-resourceset-cli component assign cert-manager --select 'environment=prod,region in (eu,us)' --oci-tag v1.0.0-1 --plan"
     )]
     Assign(Assign<ComponentReference>),
-    /// Detach a component from a cluster, which uninstalls it there
+    /// Detach a component from clusters, which uninstalls it there
     ///
     /// The cluster's patches of it stay, for the day it is attached again, unless --with-patches
     /// removes them; as long as they are there, `component delete` needs --force. A component that is
     /// in the catalog but not attached is left so, with success. One that is not in the catalog at
     /// all is an error.
     #[command(
-        after_help = "Example:\n  flux-resourceset-cli component unassign cert-manager --cluster demo-cluster-01\n  flux-resourceset-cli component unassign cert-manager --cluster demo-cluster-01 --with-patches"
+        after_help = "Examples:\n  flux-resourceset-cli component unassign cert-manager --cluster demo-cluster-01\n  flux-resourceset-cli component unassign cert-manager --cluster demo-cluster-01 --with-patches\n  flux-resourceset-cli component unassign cert-manager --select region=eu --allow-removals 3"
     )]
     Unassign(UnassignComponent),
-    /// Change a component's values on one cluster
+    /// Change a component's values on one cluster, or on all that a selector matches
     ///
     /// For a component delivered by Helm a key is the path of a value, as for `helm --set`; for one
     /// delivered by Kustomize it is the name of a substitution variable. Values are strings; keys that
     /// are not named stay.
     #[command(
-        after_help = "Examples:\n  flux-resourceset-cli component patch podinfo --cluster demo-cluster-01 --set replicaCount=3\n  flux-resourceset-cli component patch podinfo --cluster demo-cluster-01 --unset ui.color"
+        after_help = "Examples:\n  flux-resourceset-cli component patch podinfo --cluster demo-cluster-01 --set replicaCount=3\n  flux-resourceset-cli component patch podinfo --cluster demo-cluster-01 --unset ui.color\n  flux-resourceset-cli component patch podinfo --select tier=1 --set replicaCount=3 --reason 'more load'"
     )]
     Patch(Patch),
 }
@@ -68,12 +72,14 @@ pub(crate) struct Patch {
     /// Its id
     id: String,
 
-    /// Id of the cluster
-    #[arg(long, value_name = "CLUSTER")]
-    cluster: String,
+    #[command(flatten)]
+    target: Target,
 
     #[command(flatten)]
     keys: PatchKeys,
+
+    #[command(flatten)]
+    writing: Writing,
 }
 
 /// The catalog's fields.
@@ -223,6 +229,19 @@ impl Release {
 impl Fields for ComponentReference {
     fn apply(&self, reference: &mut Document) {
         self.unset.iter().for_each(|field| document::unset(reference, field));
+        self.apply_set(reference);
+    }
+
+    fn merge_patch(&self) -> Document {
+        let mut patch = Document::new();
+        self.unset.iter().for_each(|field| document::clear(&mut patch, field));
+        self.apply_set(&mut patch);
+        patch
+    }
+}
+
+impl ComponentReference {
+    fn apply_set(&self, reference: &mut Document) {
         set(reference, "enabled", self.enabled.as_ref());
         set(reference, "oci_tag", self.oci_tag.as_ref());
         set(reference, "component_path", self.component_path.as_ref());
@@ -233,14 +252,28 @@ impl Fields for ComponentReference {
 
 pub(crate) fn run(client: &Client<'_>, command: &Component) -> Result<Shown, Error> {
     match command {
-        Component::List(list) => resource::list(client, &COMPONENT, list),
+        Component::List(list) => resource::list(client, &COMPONENT, list, None),
         Component::Get(get) => resource::get(client, &COMPONENT, get),
-        Component::Create(create) => reference::create(client, &COMPONENT, create),
-        Component::Update(update) => resource::update(client, &COMPONENT, update),
-        Component::Delete(delete) => resource::delete_definition(client, &COMPONENT, delete),
-        Component::Assign(assign) => reference::assign(client, &COMPONENT, assign),
-        Component::Unassign(unassign) => reference::unassign_component(client, unassign),
-        Component::Patch(patch) => reference::patch(client, &patch.cluster, &patch.id, &patch.keys),
+        Component::Create(create) => {
+            reference::create(&Writer::new(client, &create.create.writing), &COMPONENT, create)
+        }
+        Component::Update(update) => {
+            resource::update(&Writer::new(client, &update.writing), &COMPONENT, update)
+        }
+        Component::Delete(delete) => {
+            resource::delete_definition(&Writer::new(client, &delete.writing), &COMPONENT, delete)
+        }
+        Component::Assign(assign) => {
+            reference::assign(&Writer::new(client, &assign.writing), &COMPONENT, assign)
+        }
+        Component::Unassign(command) => {
+            let writer = Writer::new(client, &command.unassign.writing);
+            reference::unassign_component(&writer, command)
+        }
+        Component::Patch(patch) => {
+            let writer = Writer::new(client, &patch.writing);
+            patches::patch(&writer, &patch.target, &patch.id, &patch.keys)
+        }
     }
 }
 
@@ -257,6 +290,19 @@ mod tests {
         let release = Release { values_file: Some(FileDocument(values)), ..Default::default() };
         release.apply(component.as_object_mut().unwrap());
         assert_eq!(component, json!({"release": {"name": "kept", "values": {"b": null}}}));
+    }
+
+    #[test]
+    fn as_a_merge_patch_what_goes_is_null() {
+        let fields = ComponentReference {
+            unset: vec!["oci_tag".into(), "release.name".into()],
+            release: Release { suspend: Some(true), ..Default::default() },
+            ..Default::default()
+        };
+        assert_eq!(
+            serde_json::Value::Object(fields.merge_patch()),
+            json!({"oci_tag": null, "release": {"name": null, "suspend": true}})
+        );
     }
 
     #[test]

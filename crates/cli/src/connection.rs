@@ -1,5 +1,6 @@
 //! Where the API is and with which tokens to speak to it: the flags and variables, checked.
 
+use std::env;
 use std::time::Duration;
 
 use clap::Args;
@@ -24,7 +25,7 @@ pub(crate) struct Connection {
     #[arg(long, global = true, env = "FLUX_API_WRITE_TOKEN", value_name = "TOKEN", hide_env_values = true)]
     write_token: Option<String>,
 
-    /// Seconds after which a request is given up
+    /// Seconds after which a request is given up; ten times that where it is about a whole fleet
     #[arg(long, global = true, value_name = "SECONDS", default_value_t = 30)]
     #[arg(value_parser = clap::value_parser!(u64).range(1..))]
     timeout: u64,
@@ -37,7 +38,20 @@ pub(crate) enum Access {
     Write,
 }
 
+/// Longer than that nobody waits for a completion.
+const COMPLETION_TIMEOUT: u64 = 2;
+
 impl Connection {
+    /// From the variables alone, for a shell that waits for a completion.
+    pub(crate) fn for_completion() -> Self {
+        Connection {
+            url: env::var("FLUX_API_URL").ok(),
+            token: env::var("FLUX_API_TOKEN").ok(),
+            write_token: env::var("FLUX_API_WRITE_TOKEN").ok(),
+            timeout: COMPLETION_TIMEOUT,
+        }
+    }
+
     /// The base URL without a trailing slash.
     pub(crate) fn base_url(&self) -> Result<&str, Error> {
         let url = given(self.url.as_deref()).ok_or_else(|| {

@@ -8,8 +8,13 @@ use crate::flux;
 use crate::key_value::KeyValue;
 use crate::namespace::NamespaceFields;
 use crate::output::Shown;
-use crate::reference::{self, CreateDefinition, OnRemove, PatchKeys};
+use crate::patches::{self, PatchKeys};
+use crate::reference::{self, CreateDefinition, OnRemove};
+use crate::request::AsOf;
+use crate::target::Target;
 use crate::types::NAMESPACE;
+use crate::writer::Writer;
+use crate::writing::Writing;
 
 #[derive(Subcommand)]
 pub(crate) enum Demo {
@@ -48,6 +53,9 @@ pub(crate) struct AddNamespace {
     /// Annotation of the namespace (repeatable)
     #[arg(long, value_name = "KEY=VALUE")]
     annotation: Vec<KeyValue>,
+
+    #[command(flatten)]
+    writing: Writing,
 }
 
 #[derive(Args)]
@@ -60,15 +68,21 @@ pub(crate) struct PatchComponent {
 
     #[command(flatten)]
     keys: PatchKeys,
+
+    #[command(flatten)]
+    writing: Writing,
 }
 
 pub(crate) fn run(client: &Client<'_>, command: &Demo) -> Result<Shown, Error> {
     match command {
         Demo::AddNamespace(add) => add_namespace(client, add),
         Demo::PatchComponent(patch) => {
-            reference::patch(client, &patch.cluster_id, &patch.component_id, &patch.keys)
+            let writer = Writer::new(client, &patch.writing);
+            patches::patch(&writer, &Target::one(&patch.cluster_id), &patch.component_id, &patch.keys)
         }
-        Demo::FluxNamespaces { cluster_dns } => flux::one(client, cluster_dns, NAMESPACE.flux_path),
+        Demo::FluxNamespaces { cluster_dns } => {
+            flux::one(client, cluster_dns, NAMESPACE.flux_path, &AsOf::default())
+        }
     }
 }
 
@@ -78,5 +92,6 @@ fn add_namespace(client: &Client<'_>, add: &AddNamespace) -> Result<Shown, Error
         annotation: add.annotation.clone(),
         on_remove: OnRemove::default(),
     };
-    reference::create(client, &NAMESPACE, &CreateDefinition::new(&add.namespace, fields, &add.cluster_id))
+    let writer = Writer::new(client, &add.writing);
+    reference::create(&writer, &NAMESPACE, &CreateDefinition::new(&add.namespace, fields, &add.cluster_id))
 }

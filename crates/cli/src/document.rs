@@ -25,22 +25,21 @@ pub(crate) fn read_text(path: &str) -> Result<String, String> {
     let text = match path {
         "-" => io::read_to_string(io::stdin().lock().take(MAX_FILE)),
         path => fs::File::open(path).and_then(|file| io::read_to_string(file.take(MAX_FILE))),
-    };
-    text.map_err(|error| error.to_string())
+    }
+    .map_err(|error| error.to_string())?;
+    // What is cut may still parse, and mean something else.
+    match (text.len() as u64) < MAX_FILE {
+        true => Ok(text),
+        false => Err(format!("it is larger than {} MiB", MAX_FILE >> 20)),
+    }
 }
 
-/// Far above any document; it bounds what `-f /dev/zero` can take.
-const MAX_FILE: u64 = 64 << 20;
+/// Far above any fleet; it bounds what `-f /dev/zero` can take.
+const MAX_FILE: u64 = 256 << 20;
 
 /// One JSON or YAML object. `_id` is read as `id`, as the API reads it.
 fn parse(text: &str) -> Result<Document, String> {
-    let value = serde_json::from_str(text).or_else(|json_error| {
-        // What begins as JSON is meant as JSON, and deserves JSON's own complaint.
-        parse_yaml(text).map_err(|yaml_error| match text.trim_start().starts_with('{') {
-            true => json_error.to_string(),
-            false => yaml_error,
-        })
-    })?;
+    let value = parse_value(text)?;
     let Value::Object(mut document) = value else {
         return Err("it holds no single JSON or YAML object".into());
     };
@@ -51,10 +50,36 @@ fn parse(text: &str) -> Result<Document, String> {
     Ok(document)
 }
 
+/// One JSON or YAML value.
+pub(crate) fn parse_value(text: &str) -> Result<Value, String> {
+    serde_json::from_str(text).or_else(|json_error| {
+        // What begins as JSON is meant as JSON, and deserves JSON's own complaint.
+        parse_yaml(text).map_err(|yaml_error| match text.trim_start().starts_with('{') {
+            true => json_error.to_string(),
+            false => yaml_error,
+        })
+    })
+}
+
+/// A JSON value, or as many YAML documents as the text has.
+pub(crate) fn parse_values(text: &str) -> Result<Vec<Value>, String> {
+    serde_json::from_str(text).map(|value| vec![value]).or_else(|json_error| {
+        let values = serde_saphyr::from_multiple_with_options(text, yaml_options());
+        values.map_err(|yaml_error| match text.trim_start().starts_with('{') {
+            true => json_error.to_string(),
+            false => yaml_error.without_snippet().to_string(),
+        })
+    })
+}
+
 fn parse_yaml(text: &str) -> Result<Value, String> {
-    // YAML 1.2: only true and false are booleans, so that `yes` and `on` stay words.
-    let options = serde_saphyr::options! { strict_booleans: true };
-    serde_saphyr::from_str_with_options(text, options).map_err(|error| error.without_snippet().to_string())
+    serde_saphyr::from_str_with_options(text, yaml_options())
+        .map_err(|error| error.without_snippet().to_string())
+}
+
+/// YAML 1.2: only true and false are booleans, so that `yes` and `on` stay words.
+fn yaml_options() -> serde_saphyr::Options {
+    serde_saphyr::options! { strict_booleans: true }
 }
 
 /// The document's `id` as text, if it has one.
@@ -76,6 +101,16 @@ pub(crate) fn unset(document: &mut Document, path: &str) {
             edit_object(document, field, |object| drop(object.remove(key)));
         }
         _ => drop(document.remove(path)),
+    }
+}
+
+/// Says in a merge patch that the field `path`, or one key of it, goes.
+pub(crate) fn clear(patch: &mut Document, path: &str) {
+    match path.split_once('.') {
+        Some((field, key)) => edit_object(patch, field, |object| {
+            object.insert(key.into(), Value::Null);
+        }),
+        None => drop(patch.insert(path.into(), Value::Null)),
     }
 }
 

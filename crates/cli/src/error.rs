@@ -1,14 +1,18 @@
-//! How a command can end other than well, what is said about it on stderr, and the exit code.
+//! How a command can end before it is done, what is said about it on stderr, and the exit code.
 
 use std::io::{self, Write};
 use std::process::ExitCode;
 
 use crate::api_error::ApiError;
+use crate::output::Shown;
+use crate::plan::Plan;
 
 /// Refused by the API, or failed on the way.
 pub(crate) const FAILED: u8 = 1;
 /// The command line or the environment is not usable.
 pub(crate) const USAGE: u8 = 2;
+/// There are changes: of `diff`, `--plan` and `--whatif`.
+pub(crate) const CHANGES: u8 = 3;
 
 #[derive(Debug)]
 pub(crate) enum Error {
@@ -18,6 +22,8 @@ pub(crate) enum Error {
     Failed(String),
     /// The API answered, and the answer was no.
     Api(Box<ApiError>),
+    /// The command was to show what it would do, and this is it: nothing was done.
+    Preview(Box<Shown>),
     /// Whoever reads stdout has read enough (`| head`).
     ClosedPipe,
 }
@@ -26,6 +32,19 @@ impl Error {
     /// Whether the API refused with this status.
     pub(crate) fn has_status(&self, status: u16) -> bool {
         matches!(self, Error::Api(refusal) if refusal.status == status)
+    }
+
+    /// Whether the server has no such route, or nothing under it: an older one, or a wrong id.
+    pub(crate) fn is_unknown_route(&self) -> bool {
+        self.has_status(404) || self.has_status(405)
+    }
+
+    /// What the write would do that the API refused, if it says so.
+    pub(crate) fn plan(&self) -> Option<&Plan> {
+        match self {
+            Error::Api(refusal) => refusal.plan.as_ref(),
+            _ => None,
+        }
     }
 
     /// The API's word for why it refused.
@@ -46,10 +65,13 @@ impl From<io::Error> for Error {
     }
 }
 
-/// Says on stderr what went wrong, if anything did.
-pub(crate) fn exit_code(end: Result<(), Error>) -> ExitCode {
+/// Says on stderr what went wrong, if anything did. `Ok` says whether there are changes to be told
+/// by the exit code.
+pub(crate) fn exit_code(end: Result<bool, Error>) -> ExitCode {
     let (text, code) = match end {
-        Ok(()) | Err(Error::ClosedPipe) => return ExitCode::SUCCESS,
+        Ok(true) => return ExitCode::from(CHANGES),
+        // A preview is shown, and then no error, before it comes here.
+        Ok(false) | Err(Error::ClosedPipe | Error::Preview(_)) => return ExitCode::SUCCESS,
         Err(Error::Usage(text)) => (text, USAGE),
         Err(Error::Failed(text)) => (text, FAILED),
         Err(Error::Api(refusal)) => (refusal.to_string(), FAILED),
@@ -61,7 +83,7 @@ pub(crate) fn exit_code(end: Result<(), Error>) -> ExitCode {
 
 /// The text with every control character but the line break escaped: part of it comes from
 /// elsewhere, and must not move the cursor of a person's terminal.
-fn printable_lines(text: &str) -> String {
+pub(crate) fn printable_lines(text: &str) -> String {
     text.lines().map(printable).collect::<Vec<_>>().join("\n")
 }
 

@@ -6,7 +6,9 @@ use serde_json::{Map, Value};
 use crate::client::Client;
 use crate::document;
 use crate::error::Error;
-use crate::output::{Section, Shown, Table};
+use crate::moment;
+use crate::output::{Section, Shown};
+use crate::request::{self, AsOf};
 use crate::types::{CLUSTER, Column, DEFINITIONS, INPUT_COLUMNS, ResourceType, definition};
 
 #[derive(Args)]
@@ -17,40 +19,55 @@ pub(crate) struct Flux {
     /// One type only, such as platform-components, namespaces or rolebindings
     #[arg(value_name = "TYPE")]
     kind: Option<String>,
+
+    /// As it was at this revision (needs the write token)
+    #[arg(long, value_name = "REVISION", requires = "cluster")]
+    revision: Option<u64>,
+
+    /// As it was at this time, such as 2026-05-01T12:00:00Z, or so long ago, such as 2h or 3d
+    #[arg(long, value_name = "TIME", requires = "cluster", conflicts_with = "revision")]
+    #[arg(value_parser = moment::read)]
+    at: Option<String>,
 }
 
 pub(crate) fn run(client: &Client<'_>, flux: &Flux) -> Result<Shown, Error> {
+    let as_of = AsOf { revision: flux.revision, at: flux.at.clone() };
     match (&flux.cluster, &flux.kind) {
-        (None, _) => Ok(answer(CLUSTER.input_columns, client.fleet()?)),
-        (Some(cluster), None) => everything(client, cluster),
-        (Some(cluster), Some(kind)) => one(client, cluster, kind),
+        (None, _) => Ok(answer(CLUSTER.input_columns, client.body(&request::fleet())?)),
+        (Some(cluster), None) => everything(client, cluster, &as_of),
+        (Some(cluster), Some(kind)) => one(client, cluster, kind, &as_of),
     }
 }
 
+/// What a cluster, by id or DNS name, polls under a Flux path now.
+pub(crate) fn polled(client: &Client<'_>, cluster: &str, flux_path: &str) -> Result<Value, Error> {
+    client.inputs(&dns(client, cluster)?, flux_path, &AsOf::default())
+}
+
 /// The answer for one type, unchanged.
-pub(crate) fn one(client: &Client<'_>, cluster: &str, kind: &str) -> Result<Shown, Error> {
+pub(crate) fn one(client: &Client<'_>, cluster: &str, kind: &str, as_of: &AsOf) -> Result<Shown, Error> {
     let known = definition(kind);
     let path = known.map_or(kind, |kind: &ResourceType| kind.flux_path);
     let columns = known.map_or(INPUT_COLUMNS, |kind| kind.input_columns);
-    Ok(answer(columns, inputs(client, cluster, &dns(client, cluster)?, path)?))
+    Ok(answer(columns, inputs(client, cluster, &dns(client, cluster)?, path, as_of)?))
 }
 
 /// The answers for all types, by the types' names.
-fn everything(client: &Client<'_>, cluster: &str) -> Result<Shown, Error> {
+fn everything(client: &Client<'_>, cluster: &str, as_of: &AsOf) -> Result<Shown, Error> {
     let dns = dns(client, cluster)?;
     let mut answers = Map::new();
     let mut sections = Vec::new();
     for kind in DEFINITIONS {
-        let answer = inputs(client, cluster, &dns, kind.flux_path)?;
+        let answer = inputs(client, cluster, &dns, kind.flux_path, as_of)?;
         sections.push(section(kind.flux_path, kind.input_columns, &answer));
         answers.insert(kind.flux_path.into(), answer);
     }
-    Ok(Shown { json: Value::Object(answers), table: Table::Sections(sections) })
+    Ok(Shown::sections(Value::Object(answers), sections))
 }
 
 fn answer(columns: &'static [Column], answer: Value) -> Shown {
     let section = section("inputs", columns, &answer);
-    Shown { json: answer, table: Table::Sections(vec![section]) }
+    Shown::sections(answer, vec![section])
 }
 
 fn section(title: &str, columns: &'static [Column], answer: &Value) -> Section {
@@ -60,8 +77,14 @@ fn section(title: &str, columns: &'static [Column], answer: &Value) -> Section {
 
 /// What is polled under `dns`; a refusal is told in the words of the command line, which named
 /// the cluster as `cluster`.
-fn inputs(client: &Client<'_>, cluster: &str, dns: &str, flux_path: &str) -> Result<Value, Error> {
-    client.inputs(dns, flux_path).map_err(|error| match error.code() {
+fn inputs(
+    client: &Client<'_>,
+    cluster: &str,
+    dns: &str,
+    flux_path: &str,
+    as_of: &AsOf,
+) -> Result<Value, Error> {
+    client.inputs(dns, flux_path, as_of).map_err(|error| match error.code() {
         Some("unknown_cluster") => Error::Failed(format!(
             "no cluster, and no deleted one, has the id or DNS name {cluster}; \
              `cluster list` and `tombstone list` show all"

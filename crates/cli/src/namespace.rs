@@ -10,6 +10,7 @@ use crate::output::Shown;
 use crate::reference::{self, Assign, CreateDefinition, OnRemove, ReferenceFields, Unassign};
 use crate::resource::{self, DeleteDefinition, Fields, Get, List, Update};
 use crate::types::NAMESPACE;
+use crate::writer::Writer;
 
 #[derive(Subcommand)]
 pub(crate) enum Namespace {
@@ -35,12 +36,12 @@ pub(crate) enum Namespace {
     /// Delete a namespace definition
     #[command(after_help = "Example:\n  flux-resourceset-cli namespace delete team-sandbox")]
     Delete(DeleteDefinition),
-    /// Attach a namespace to a cluster
+    /// Attach a namespace to a cluster, or to all that a selector matches
     #[command(
-        after_help = "Example:\n  flux-resourceset-cli namespace assign team-sandbox --cluster demo-cluster-01"
+        after_help = "Examples:\n  flux-resourceset-cli namespace assign team-sandbox --cluster demo-cluster-01\n  flux-resourceset-cli namespace assign team-sandbox --select 'environment=prod,region in (eu,us)' --plan"
     )]
     Assign(Assign<ReferenceFields>),
-    /// Detach a namespace from a cluster
+    /// Detach a namespace from a cluster, or from all that a selector matches
     ///
     /// A namespace that is defined but not attached is left so, with success. One that is not
     /// defined at all is an error.
@@ -96,12 +97,22 @@ impl Fields for NamespaceUpdate {
 
 pub(crate) fn run(client: &Client<'_>, command: &Namespace) -> Result<Shown, Error> {
     match command {
-        Namespace::List(list) => resource::list(client, &NAMESPACE, list),
+        Namespace::List(list) => resource::list(client, &NAMESPACE, list, None),
         Namespace::Get(get) => resource::get(client, &NAMESPACE, get),
-        Namespace::Create(create) => reference::create(client, &NAMESPACE, create),
-        Namespace::Update(update) => resource::update(client, &NAMESPACE, update),
-        Namespace::Delete(delete) => resource::delete_definition(client, &NAMESPACE, delete),
-        Namespace::Assign(assign) => reference::assign(client, &NAMESPACE, assign),
-        Namespace::Unassign(unassign) => reference::unassign(client, &NAMESPACE, unassign),
+        Namespace::Create(create) => {
+            reference::create(&Writer::new(client, &create.create.writing), &NAMESPACE, create)
+        }
+        Namespace::Update(update) => {
+            resource::update(&Writer::new(client, &update.writing), &NAMESPACE, update)
+        }
+        Namespace::Delete(delete) => {
+            resource::delete_definition(&Writer::new(client, &delete.writing), &NAMESPACE, delete)
+        }
+        Namespace::Assign(assign) => {
+            reference::assign(&Writer::new(client, &assign.writing), &NAMESPACE, assign)
+        }
+        Namespace::Unassign(unassign) => {
+            reference::unassign(&Writer::new(client, &unassign.writing), &NAMESPACE, unassign)
+        }
     }
 }

@@ -1,23 +1,26 @@
-//! What ties a cluster to a definition: the references in its document, and its patches.
+//! What ties a cluster to a definition: the references in its document.
 
-use clap::{ArgAction, Args};
+use clap::Args;
 use serde_json::{Value, json};
 
-use crate::client::Client;
 use crate::document::{self, Document, edit_object, set};
 use crate::error::Error;
-use crate::key_value::{self, KeyValue, merge_into};
+use crate::many::{self, Operation};
 use crate::output::Shown;
+use crate::request::{self, Part};
 use crate::resource::{self, Create, Fields};
+use crate::target::{Named, Target};
 use crate::types::{self, ResourceType};
+use crate::writer::Writer;
+use crate::writing::Writing;
 
 /// `create` of a definition, which can attach it at once.
 #[derive(Args)]
 pub(crate) struct CreateDefinition<F: Fields> {
     #[command(flatten)]
-    create: Create<F>,
+    pub(crate) create: Create<F>,
 
-    /// Attach it to this cluster afterwards
+    /// Attach it to this cluster, in the same change
     #[arg(long, value_name = "CLUSTER")]
     cluster: Option<String>,
 }
@@ -27,12 +30,14 @@ pub(crate) struct Assign<R: Fields> {
     /// Its id
     id: String,
 
-    /// Id of the cluster
-    #[arg(long, value_name = "CLUSTER")]
-    cluster: String,
+    #[command(flatten)]
+    target: Target,
 
     #[command(flatten)]
     reference: R,
+
+    #[command(flatten)]
+    pub(crate) writing: Writing,
 }
 
 #[derive(Args)]
@@ -40,36 +45,21 @@ pub(crate) struct Unassign {
     /// Its id
     id: String,
 
-    /// Id of the cluster
-    #[arg(long, value_name = "CLUSTER")]
-    cluster: String,
+    #[command(flatten)]
+    target: Target,
+
+    #[command(flatten)]
+    pub(crate) writing: Writing,
 }
 
 #[derive(Args)]
 pub(crate) struct UnassignComponent {
     #[command(flatten)]
-    unassign: Unassign,
+    pub(crate) unassign: Unassign,
 
     /// Remove the cluster's patches of it too
     #[arg(long)]
     with_patches: bool,
-}
-
-/// The keys to set and to take out of one component's patches.
-#[derive(Args)]
-#[group(required = true, multiple = true)]
-pub(crate) struct PatchKeys {
-    /// Set a Helm value by its path, or a Kustomize substitution variable by its name (repeatable)
-    #[arg(long, value_name = "KEY=VALUE", action = ArgAction::Append)]
-    set: Vec<KeyValue>,
-
-    /// Set it to the text of a file (`-` is stdin), line breaks included (repeatable)
-    #[arg(long, value_name = "KEY=FILE", action = ArgAction::Append, value_parser = key_value::read_value)]
-    set_file: Vec<KeyValue>,
-
-    /// Take this key out of the patches, so that the chart's or overlay's own value holds (repeatable)
-    #[arg(long, value_name = "KEY", action = ArgAction::Append)]
-    unset: Vec<String>,
 }
 
 /// What a reference to a namespace or a rolebinding can override.
@@ -105,116 +95,193 @@ impl<F: Fields> CreateDefinition<F> {
     }
 }
 
-impl<R: Fields> Assign<R> {
-    fn apply(&self, kind: &ResourceType, cluster: &mut Document) {
-        let references = cluster.entry(kind.plural).or_insert_with(|| json!([]));
-        let Value::Array(references) = references else { return };
-        let place = position(references, &self.id).unwrap_or_else(|| {
-            references.push(json!({ "id": self.id }));
-            references.len() - 1
-        });
-        if let Some(Value::Object(reference)) = references.get_mut(place) {
-            self.reference.apply(reference);
-        }
-    }
-}
-
-/// Ensures the definition, then the reference to it. Shows the definition.
+/// Ensures the definition and the reference to it. Shows the definition.
 pub(crate) fn create<F: Fields>(
-    client: &Client<'_>,
+    writer: &Writer<'_>,
     kind: &ResourceType,
     create: &CreateDefinition<F>,
 ) -> Result<Shown, Error> {
     let (id, wanted) = create.create.document(kind)?;
     let Some(cluster) = &create.cluster else {
-        return Ok(Shown::document(resource::ensure(client, kind, &id, &wanted)?));
+        return Ok(Shown::document(resource::ensure(writer, kind, &id, &wanted)?));
     };
-    // A mistyped cluster should not leave a definition behind.
-    client.get(types::CLUSTER.plural, cluster)?;
-    let definition = resource::ensure(client, kind, &id, &wanted)?;
-    let reference = ReferenceFields::default();
-    assign(client, kind, &Assign { id, cluster: cluster.clone(), reference })?;
-    Ok(Shown::document(definition))
+    // A mistyped cluster is said before anything else is.
+    writer.client.get(types::CLUSTER.plural, cluster)?;
+    let part = Part { cluster, field: kind.plural, id: &id };
+    match writer.client.get(kind.plural, &id) {
+        Err(missing) if missing.has_status(404) => create_attached(writer, kind, part, &wanted)?,
+        found => {
+            resource::same(kind, &id, &wanted, &found?.body)?;
+            attach(writer, kind, part, &ReferenceFields::default())?;
+        }
+    }
+    Ok(Shown::document(writer.client.get(kind.plural, &id)?.body))
 }
 
-/// Ensures that the cluster refers to the definition. Shows the cluster.
+/// Both in one change, so that no failure leaves one without the other; one after the other on a
+/// server that takes one at a time.
+fn create_attached(
+    writer: &Writer<'_>,
+    kind: &ResourceType,
+    part: Part<'_>,
+    wanted: &Document,
+) -> Result<(), Error> {
+    let changes = json!([
+        {"create": format!("{}/{}", kind.plural, part.id), "body": wanted},
+        {"update": part.target(), "body": {}},
+    ]);
+    match writer.send(&request::change(json!({ "changes": changes }))) {
+        Err(missing) if missing.is_unknown_route() => {
+            resource::ensure(writer, kind, part.id, wanted)?;
+            attach(writer, kind, part, &ReferenceFields::default())
+        }
+        done => done.map(drop),
+    }
+}
+
+/// Ensures that the clusters refer to the definition. Shows the cluster, or what was done to many.
 pub(crate) fn assign<R: Fields>(
-    client: &Client<'_>,
+    writer: &Writer<'_>,
     kind: &ResourceType,
     assign: &Assign<R>,
 ) -> Result<Shown, Error> {
-    resource::modify(client, &types::CLUSTER, &assign.cluster, |cluster| {
-        assign.apply(kind, cluster);
-        Ok(())
-    })
+    let (field, id) = (kind.plural, assign.id.as_str());
+    match assign.target.named() {
+        Named::One(cluster) => {
+            attach(writer, kind, Part { cluster, field, id }, &assign.reference)?;
+            resource::show(writer.client, &types::CLUSTER, cluster)
+        }
+        Named::All(selected) => {
+            // Where it is missing it is added first; then what a cluster overrides is merged into it.
+            let add = Operation { verb: "update", field, id, body: Some(Document::new()) };
+            let patch = Some(assign.reference.merge_patch()).filter(|patch| !patch.is_empty());
+            let patch = patch.map(|patch| Operation { verb: "patch", field, id, body: Some(patch) });
+            many::change(writer, selected, [add].into_iter().chain(patch).collect())
+        }
+    }
 }
 
-/// Ensures that the cluster does not refer to the definition. Shows the cluster.
+/// Ensures the reference, with the fields given; the old way on a server where parts have no address.
+fn attach<R: Fields>(
+    writer: &Writer<'_>,
+    kind: &ResourceType,
+    part: Part<'_>,
+    reference: &R,
+) -> Result<(), Error> {
+    let by_part = match *reference == R::default() {
+        true => writer.send(&request::put_part(part, &Document::new())).map(drop),
+        false => resource::edit_part(writer, part, |document| reference.apply(document)),
+    };
+    match by_part {
+        Err(missing) if missing.is_unknown_route() => {
+            resource::modify(writer, &types::CLUSTER, part.cluster, |cluster| {
+                apply(kind, part.id, reference, cluster);
+                Ok(())
+            })
+            .map(drop)
+        }
+        done => done,
+    }
+}
+
+fn apply<R: Fields>(kind: &ResourceType, id: &str, fields: &R, cluster: &mut Document) {
+    let references = cluster.entry(kind.plural).or_insert_with(|| json!([]));
+    let Value::Array(references) = references else { return };
+    let place = position(references, id).unwrap_or_else(|| {
+        references.push(json!({ "id": id }));
+        references.len() - 1
+    });
+    if let Some(Value::Object(reference)) = references.get_mut(place) {
+        fields.apply(reference);
+    }
+}
+
+/// Ensures that the clusters do not refer to the definition. Shows the cluster, or what was done to
+/// many.
 pub(crate) fn unassign(
-    client: &Client<'_>,
+    writer: &Writer<'_>,
     kind: &ResourceType,
     unassign: &Unassign,
 ) -> Result<Shown, Error> {
-    resource::modify(client, &types::CLUSTER, &unassign.cluster, |cluster| {
-        detach(client, kind, &unassign.id, cluster)
-    })
+    let (field, id) = (kind.plural, unassign.id.as_str());
+    match unassign.target.named() {
+        Named::One(cluster) => {
+            let by_part = writer.send(&request::delete_part(Part { cluster, field, id }));
+            by_part
+                .map(drop)
+                .or_else(|error| missing_or(error, || detach_whole(writer, kind, id, cluster, false)))?;
+            resource::show(writer.client, &types::CLUSTER, cluster)
+        }
+        Named::All(selected) => {
+            many::change(writer, selected, vec![Operation { verb: "delete", field, id, body: None }])
+        }
+    }
 }
 
 /// The same for a component, of which a cluster can have patches besides.
-pub(crate) fn unassign_component(client: &Client<'_>, command: &UnassignComponent) -> Result<Shown, Error> {
-    let UnassignComponent { unassign, with_patches } = command;
-    resource::modify(client, &types::CLUSTER, &unassign.cluster, |cluster| {
-        detach(client, &types::COMPONENT, &unassign.id, cluster)?;
-        if *with_patches {
-            edit_object(cluster, "patches", |patches| drop(patches.remove(&unassign.id)));
+pub(crate) fn unassign_component(writer: &Writer<'_>, command: &UnassignComponent) -> Result<Shown, Error> {
+    let kind = &types::COMPONENT;
+    let UnassignComponent { unassign: one, with_patches: true } = command else {
+        return unassign(writer, kind, &command.unassign);
+    };
+    let id = one.id.as_str();
+    match one.target.named() {
+        Named::One(cluster) => {
+            let deletes =
+                [kind.plural, "patches"].map(|field| json!({"delete": Part { cluster, field, id }.target()}));
+            let both = writer.send(&request::change(json!({ "changes": deletes })));
+            both.map(drop).or_else(|error| match error.has_status(400) {
+                // One of the two is not there.
+                true => detach_whole(writer, kind, id, cluster, true),
+                false => missing_or(error, || detach_whole(writer, kind, id, cluster, true)),
+            })?;
+            resource::show(writer.client, &types::CLUSTER, cluster)
+        }
+        Named::All(selected) => {
+            let deletes =
+                [kind.plural, "patches"].map(|field| Operation { verb: "delete", field, id, body: None });
+            many::change(writer, selected, deletes.into())
+        }
+    }
+}
+
+/// What is missing at its address is looked for in the whole document: the server may know no
+/// addresses of parts, or there may be nothing to take out.
+fn missing_or(error: Error, whole: impl FnOnce() -> Result<(), Error>) -> Result<(), Error> {
+    if error.is_unknown_route() { whole() } else { Err(error) }
+}
+
+fn detach_whole(
+    writer: &Writer<'_>,
+    kind: &ResourceType,
+    id: &str,
+    cluster: &str,
+    with_patches: bool,
+) -> Result<(), Error> {
+    let detached = resource::modify(writer, &types::CLUSTER, cluster, |document| {
+        detach(writer, kind, id, document)?;
+        if with_patches {
+            edit_object(document, "patches", |patches| drop(patches.remove(id)));
         }
         Ok(())
-    })
+    });
+    detached.map(drop)
 }
 
 /// Takes the reference to the definition out of the cluster. An id that no definition has is an
 /// error: it is more likely mistyped than already done with.
-fn detach(client: &Client<'_>, kind: &ResourceType, id: &str, cluster: &mut Document) -> Result<(), Error> {
+fn detach(writer: &Writer<'_>, kind: &ResourceType, id: &str, cluster: &mut Document) -> Result<(), Error> {
     let place = position(references(cluster, kind), id);
     match (place, cluster.get_mut(kind.plural)) {
         (Some(place), Some(Value::Array(references))) => drop(references.remove(place)),
-        _ => drop(client.get(kind.plural, id)?),
+        _ => drop(writer.client.get(kind.plural, id)?),
     }
     Ok(())
 }
 
-/// Merges keys into the patches that the cluster has for the component. Shows the cluster.
-pub(crate) fn patch(
-    client: &Client<'_>,
-    cluster: &str,
-    component: &str,
-    keys: &PatchKeys,
-) -> Result<Shown, Error> {
-    resource::modify(client, &types::CLUSTER, cluster, |document| {
-        let assigned = position(references(document, &types::COMPONENT), component).is_some();
-        if !assigned && !keys.only_clear(component, document) {
-            return Err(Error::Failed(format!(
-                "component {component} is not assigned to cluster {cluster}; \
-                 `component assign {component} --cluster {cluster}` does that"
-            )));
-        }
-        keys.apply(component, document);
-        Ok(())
-    })
-}
-
-impl PatchKeys {
-    fn apply(&self, component: &str, cluster: &mut Document) {
-        let set: Vec<_> = self.set.iter().chain(&self.set_file).cloned().collect();
-        edit_object(cluster, "patches", |patches| merge_into(patches, component, &set, &self.unset));
-    }
-
-    /// Whether they do nothing but take keys out of patches that are there: a component that was
-    /// unassigned may have left some.
-    fn only_clear(&self, component: &str, cluster: &Document) -> bool {
-        let left = cluster.get("patches").and_then(|patches| patches.get(component));
-        left.is_some() && self.set.is_empty() && self.set_file.is_empty()
-    }
+/// Whether the cluster refers to the definition.
+pub(crate) fn is_assigned(cluster: &Document, kind: &ResourceType, id: &str) -> bool {
+    position(references(cluster, kind), id).is_some()
 }
 
 fn references<'d>(cluster: &'d Document, kind: &ResourceType) -> &'d [Value] {
@@ -230,50 +297,18 @@ mod tests {
     use super::*;
     use crate::types::NAMESPACE;
 
-    #[track_caller]
-    fn check_patch(before: Value, set: &[&str], unset: &[&str], expected: Value) {
-        let keys = PatchKeys {
-            set: set.iter().map(|typed| typed.parse().unwrap()).collect(),
-            set_file: Vec::new(),
-            unset: unset.iter().map(|key| (*key).to_owned()).collect(),
-        };
-        let mut cluster = before;
-        keys.apply("a", cluster.as_object_mut().unwrap());
-        assert_eq!(cluster, expected);
-    }
-
-    #[test]
-    fn a_patch_leaves_what_is_not_named() {
-        let before = json!({"patches": {"a": {"n": "2", "ui.color": "red"}, "b": {"x": "y"}}});
-        let patches = |a: Value| json!({"patches": {"a": a, "b": {"x": "y"}}});
-        check_patch(
-            before.clone(),
-            &["n=3", "m=b=c"],
-            &[],
-            patches(json!({"n": "3", "m": "b=c", "ui.color": "red"})),
-        );
-        check_patch(before.clone(), &[], &["ui.color", "other"], patches(json!({"n": "2"})));
-        check_patch(before.clone(), &["n=3"], &["n"], patches(json!({"n": "3", "ui.color": "red"})));
-        check_patch(before.clone(), &[], &["other"], before.clone());
-        check_patch(before, &[], &["n", "ui.color"], json!({"patches": {"b": {"x": "y"}}}));
-        check_patch(json!({}), &[], &["n"], json!({}));
-        check_patch(json!({"patches": {}}), &["n=1"], &[], json!({"patches": {"a": {"n": "1"}}}));
-    }
-
     #[test]
     fn assigning_twice_is_assigning_once() {
         let mut cluster = json!({"namespaces": [{"id": "a", "on_remove": "keep"}, {"id": "b"}]});
         let cluster = cluster.as_object_mut().unwrap();
         let before = cluster.clone();
-        let assign = |id: &str, on_remove: Option<&str>| Assign {
-            id: id.into(),
-            cluster: "c".into(),
-            reference: ReferenceFields { on_remove: OnRemove { on_remove: on_remove.map(str::to_owned) } },
+        let fields = |on_remove: Option<&str>| ReferenceFields {
+            on_remove: OnRemove { on_remove: on_remove.map(str::to_owned) },
         };
-        assign("a", None).apply(&NAMESPACE, cluster);
+        apply(&NAMESPACE, "a", &fields(None), cluster);
         assert_eq!(*cluster, before);
-        assign("b", Some("keep")).apply(&NAMESPACE, cluster);
-        assign("c", None).apply(&NAMESPACE, cluster);
+        apply(&NAMESPACE, "b", &fields(Some("keep")), cluster);
+        apply(&NAMESPACE, "c", &fields(None), cluster);
         let references = references(cluster, &NAMESPACE);
         assert_eq!(references[1..], [json!({"id": "b", "on_remove": "keep"}), json!({"id": "c"})]);
     }

@@ -7,17 +7,27 @@ use std::{process, thread};
 use clap::Args;
 use serde_json::Value;
 
-use crate::client::Client;
+use crate::client::{Answer, Client};
 use crate::document::{self, Document, FileDocument};
 use crate::error::Error;
 use crate::key_value::KeyValue;
 use crate::output::Shown;
+use crate::request::{self, Part, Request};
 use crate::types::ResourceType;
+use crate::writer::Writer;
+use crate::writing::Writing;
 
 /// Flags that set fields of a document. Equal to the default when none was given.
 pub(crate) trait Fields: Args + Default + PartialEq {
     /// Sets what was given and leaves the rest.
     fn apply(&self, document: &mut Document);
+
+    /// The same as a JSON merge patch, for documents that are not at hand.
+    fn merge_patch(&self) -> Document {
+        let mut patch = Document::new();
+        self.apply(&mut patch);
+        patch
+    }
 }
 
 #[derive(Args)]
@@ -31,6 +41,10 @@ pub(crate) struct List {
 pub(crate) struct Get {
     /// Its id
     id: String,
+
+    /// As it was at this revision (needs the write token)
+    #[arg(long, value_name = "REVISION")]
+    revision: Option<u64>,
 }
 
 #[derive(Args)]
@@ -44,6 +58,9 @@ pub(crate) struct Create<F: Fields> {
 
     #[command(flatten)]
     fields: F,
+
+    #[command(flatten)]
+    pub(crate) writing: Writing,
 }
 
 #[derive(Args)]
@@ -61,12 +78,9 @@ pub(crate) struct Update<F: Fields> {
 
     #[command(flatten)]
     fields: F,
-}
 
-#[derive(Args)]
-pub(crate) struct Delete {
-    /// Its id
-    id: String,
+    #[command(flatten)]
+    pub(crate) writing: Writing,
 }
 
 #[derive(Args)]
@@ -77,31 +91,40 @@ pub(crate) struct DeleteDefinition {
     /// Remove every reference to it in the same change: clusters lose it, with a component's patches
     #[arg(long)]
     force: bool,
+
+    #[command(flatten)]
+    pub(crate) writing: Writing,
 }
 
-pub(crate) fn list(client: &Client<'_>, kind: &ResourceType, list: &List) -> Result<Shown, Error> {
-    Ok(Shown::list(kind.columns, client.list(kind.plural, &list.filter)?))
+pub(crate) fn list(
+    client: &Client<'_>,
+    kind: &ResourceType,
+    list: &List,
+    selector: Option<&str>,
+) -> Result<Shown, Error> {
+    Ok(Shown::list(kind.columns, client.list(kind.plural, &list.filter, selector)?))
 }
 
 pub(crate) fn get(client: &Client<'_>, kind: &ResourceType, get: &Get) -> Result<Shown, Error> {
-    Ok(Shown::document(client.get(kind.plural, &get.id)?.body))
+    Ok(Shown::document(client.body(&request::get(kind.plural, &get.id, get.revision))?))
 }
 
-pub(crate) fn delete(client: &Client<'_>, kind: &ResourceType, delete: &Delete) -> Result<Shown, Error> {
-    Ok(Shown::document(client.delete(kind.plural, &delete.id, false)?))
+/// The document as it is now.
+pub(crate) fn show(client: &Client<'_>, kind: &ResourceType, id: &str) -> Result<Shown, Error> {
+    Ok(Shown::document(client.get(kind.plural, id)?.body))
 }
 
 pub(crate) fn delete_definition(
-    client: &Client<'_>,
+    writer: &Writer<'_>,
     kind: &ResourceType,
     delete: &DeleteDefinition,
 ) -> Result<Shown, Error> {
-    Ok(Shown::document(client.delete(kind.plural, &delete.id, delete.force)?))
+    Ok(Shown::document(writer.send(&request::delete(kind.plural, &delete.id, delete.force))?))
 }
 
 impl<F: Fields> Create<F> {
     pub(crate) fn new(id: &str, fields: F) -> Self {
-        Create { id: Some(id.into()), file: None, fields }
+        Create { id: Some(id.into()), file: None, fields, writing: Writing::default() }
     }
 
     /// The document asked for, and its id.
@@ -137,23 +160,33 @@ impl<F: Fields> Update<F> {
 
 /// Creates the document, or finds it there with the same content: to be run twice is no error.
 pub(crate) fn ensure(
-    client: &Client<'_>,
+    writer: &Writer<'_>,
     kind: &ResourceType,
     id: &str,
     document: &Document,
 ) -> Result<Value, Error> {
-    let refusal = match client.create(kind.plural, document) {
+    let refusal = match writer.send(&request::create(kind.plural, document)) {
         Err(refusal) if refusal.has_status(409) => refusal,
         done => return done,
     };
-    let existing = match client.get(kind.plural, id) {
+    let existing = match writer.client.get(kind.plural, id) {
         // It was something else that conflicts, a DNS name for example.
         Err(missing) if missing.has_status(404) => return Err(refusal),
         found => found?.body,
     };
-    let differences = document::differences(document, &existing);
+    same(kind, id, document, &existing)?;
+    match writer.writing.is_preview() {
+        // The plan of nothing is asked for too, so that it is shown as any other.
+        true => writer.send(&request::put(kind.plural, id, &Document::new())),
+        false => Ok(existing),
+    }
+}
+
+/// An error where what exists differs from what was asked for.
+pub(crate) fn same(kind: &ResourceType, id: &str, wanted: &Document, existing: &Value) -> Result<(), Error> {
+    let differences = document::differences(wanted, existing);
     if differences.is_empty() {
-        return Ok(existing);
+        return Ok(());
     }
     let (fields, lines): (Vec<_>, Vec<_>) = differences.into_iter().unzip();
     Err(Error::Failed(format!(
@@ -165,7 +198,7 @@ pub(crate) fn ensure(
 }
 
 pub(crate) fn update<F: Fields>(
-    client: &Client<'_>,
+    writer: &Writer<'_>,
     kind: &ResourceType,
     update: &Update<F>,
 ) -> Result<Shown, Error> {
@@ -177,10 +210,11 @@ pub(crate) fn update<F: Fields>(
     if let Some(file) = &update.file {
         same_id(&file.0, &update.id)?;
     }
-    modify(client, kind, &update.id, |document| {
+    let updated = modify(writer, kind, &update.id, |document| {
         update.apply(document);
         Ok(())
-    })
+    });
+    updated.map(Shown::document)
 }
 
 fn same_id(document: &Document, id: &str) -> Result<(), Error> {
@@ -197,26 +231,60 @@ const ATTEMPTS: u32 = 10;
 
 /// Reads a document, changes it, and writes the fields that changed only if nobody else wrote
 /// meanwhile; otherwise reads and changes again. Without an ETag from the server it writes
-/// unconditionally. Shows the document.
+/// unconditionally.
 pub(crate) fn modify(
-    client: &Client<'_>,
+    writer: &Writer<'_>,
     kind: &ResourceType,
     id: &str,
     change: impl Fn(&mut Document) -> Result<(), Error>,
-) -> Result<Shown, Error> {
-    let mut lost = 0;
-    loop {
-        let fetched = client.get(kind.plural, id)?;
-        let Value::Object(before) = &fetched.body else { return Err(not_a_document(kind, id)) };
+) -> Result<Value, Error> {
+    let read = || writer.client.get(kind.plural, id);
+    let write = |fields: &Document| request::put(kind.plural, id, fields);
+    edit(writer, read, write, |answer, writer| {
+        let Value::Object(before) = &answer.body else { return Err(not_a_document(kind, id)) };
         let mut after = before.clone();
         change(&mut after)?;
         let fields = document::changed_fields(before, &after);
-        if fields.is_empty() {
-            return Ok(Shown::document(fetched.body));
-        }
-        match client.put(kind.plural, id, &fields, fetched.etag.as_deref()) {
+        Ok(Some(fields).filter(|fields| !fields.is_empty() || writer.writing.is_preview()))
+    })
+}
+
+/// The same for a part of a cluster; one that is missing is written too.
+pub(crate) fn edit_part(
+    writer: &Writer<'_>,
+    part: Part<'_>,
+    change: impl Fn(&mut Document),
+) -> Result<(), Error> {
+    let read = || match writer.client.get_part(part) {
+        Err(missing) if missing.has_status(404) => Ok(Answer::default()),
+        found => found,
+    };
+    let write = |fields: &Document| request::put_part(part, fields);
+    let edited = edit(writer, read, write, |answer, writer| {
+        let missing = answer.body.is_null();
+        let before = answer.body.as_object().cloned().unwrap_or_default();
+        let mut after = before.clone();
+        change(&mut after);
+        let fields = document::changed_fields(&before, &after);
+        Ok(Some(fields).filter(|fields| missing || !fields.is_empty() || writer.writing.is_preview()))
+    });
+    edited.map(drop)
+}
+
+/// Reads, decides which fields to write (`None`: none), writes them; again where the race was lost.
+fn edit(
+    writer: &Writer<'_>,
+    read: impl Fn() -> Result<Answer, Error>,
+    write: impl Fn(&Document) -> Request,
+    decide: impl Fn(&Answer, &Writer<'_>) -> Result<Option<Document>, Error>,
+) -> Result<Value, Error> {
+    let mut lost = 0;
+    loop {
+        let answer = read()?;
+        let Some(fields) = decide(&answer, writer)? else { return Ok(answer.body) };
+        match writer.send(&write(&fields).if_match(answer.etag.as_deref())) {
             Err(refusal) if refusal.has_status(412) && lost + 1 < ATTEMPTS => lost += 1,
-            done => return done.map(Shown::document),
+            done => return done,
         }
         thread::sleep(pause(lost, process::id()));
     }

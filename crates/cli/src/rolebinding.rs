@@ -10,6 +10,7 @@ use crate::output::Shown;
 use crate::reference::{self, Assign, CreateDefinition, OnRemove, ReferenceFields, Unassign};
 use crate::resource::{self, DeleteDefinition, Fields, Get, List, Update};
 use crate::types::ROLEBINDING;
+use crate::writer::Writer;
 
 #[derive(Subcommand)]
 pub(crate) enum Rolebinding {
@@ -37,12 +38,12 @@ pub(crate) enum Rolebinding {
     /// Delete a role binding definition
     #[command(after_help = "Example:\n  flux-resourceset-cli rolebinding delete dev-readers")]
     Delete(DeleteDefinition),
-    /// Attach a role binding to a cluster
+    /// Attach a role binding to a cluster, or to all that a selector matches
     #[command(
-        after_help = "Example:\n  flux-resourceset-cli rolebinding assign dev-readers --cluster demo-cluster-01"
+        after_help = "Examples:\n  flux-resourceset-cli rolebinding assign dev-readers --cluster demo-cluster-01\n  flux-resourceset-cli rolebinding assign dev-readers --select environment=dev"
     )]
     Assign(Assign<ReferenceFields>),
-    /// Detach a role binding from a cluster
+    /// Detach a role binding from a cluster, or from all that a selector matches
     ///
     /// A role binding that is defined but not attached is left so, with success. One that is not
     /// defined at all is an error.
@@ -103,13 +104,23 @@ impl Fields for RolebindingFields {
 
 pub(crate) fn run(client: &Client<'_>, command: &Rolebinding) -> Result<Shown, Error> {
     match command {
-        Rolebinding::List(list) => resource::list(client, &ROLEBINDING, list),
+        Rolebinding::List(list) => resource::list(client, &ROLEBINDING, list, None),
         Rolebinding::Get(get) => resource::get(client, &ROLEBINDING, get),
-        Rolebinding::Create(create) => reference::create(client, &ROLEBINDING, create),
-        Rolebinding::Update(update) => resource::update(client, &ROLEBINDING, update),
-        Rolebinding::Delete(delete) => resource::delete_definition(client, &ROLEBINDING, delete),
-        Rolebinding::Assign(assign) => reference::assign(client, &ROLEBINDING, assign),
-        Rolebinding::Unassign(unassign) => reference::unassign(client, &ROLEBINDING, unassign),
+        Rolebinding::Create(create) => {
+            reference::create(&Writer::new(client, &create.create.writing), &ROLEBINDING, create)
+        }
+        Rolebinding::Update(update) => {
+            resource::update(&Writer::new(client, &update.writing), &ROLEBINDING, update)
+        }
+        Rolebinding::Delete(delete) => {
+            resource::delete_definition(&Writer::new(client, &delete.writing), &ROLEBINDING, delete)
+        }
+        Rolebinding::Assign(assign) => {
+            reference::assign(&Writer::new(client, &assign.writing), &ROLEBINDING, assign)
+        }
+        Rolebinding::Unassign(unassign) => {
+            reference::unassign(&Writer::new(client, &unassign.writing), &ROLEBINDING, unassign)
+        }
     }
 }
 

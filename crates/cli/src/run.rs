@@ -2,31 +2,59 @@
 
 use std::io;
 
-use clap::CommandFactory;
-use clap_complete::Shell;
+use serde_json::Value;
 
 use crate::args::{Cli, Command};
 use crate::client::Client;
-use crate::error::Error;
-use crate::{cluster, component, demo, flux, namespace, output, rolebinding, tombstone};
+use crate::error::{Error, printable};
+use crate::output::Shown;
+use crate::writer::say;
+use crate::{apply, change, cluster, complete, component, demo, explain, export, flux, freeze, history};
+use crate::{namespace, request, rolebinding, tombstone, validate, whatif};
 
-pub(crate) fn run(cli: &Cli) -> Result<(), Error> {
+/// Runs the command; `Ok` says whether it shows changes that were not made.
+pub(crate) fn run(cli: &Cli) -> Result<bool, Error> {
     let client = &Client::new(&cli.connection);
-    let shown = match &cli.command {
+    let end = match &cli.command {
         Command::Cluster(command) => cluster::run(client, command),
         Command::Namespace(command) => namespace::run(client, command),
         Command::Component(command) => component::run(client, command),
         Command::Rolebinding(command) => rolebinding::run(client, command),
         Command::Tombstone(command) => tombstone::run(client, command),
         Command::Flux(command) => flux::run(client, command),
+        Command::Explain(command) => explain::run(client, command),
+        Command::Whatif(command) => whatif::run(client, command),
+        Command::Change(command) => change::run(client, command),
+        Command::History(command) => history::run(client, command),
+        Command::Revert(command) => history::revert(client, command),
+        Command::Freeze(command) => freeze::run(client, command),
+        Command::Diff(command) => apply::diff(client, command),
+        Command::Apply(command) => apply::run(client, command),
+        Command::Validate(command) => validate::run(command),
         Command::Demo(command) => demo::run(client, command),
-        Command::Completions { shell } => return completions(*shell),
-    }?;
-    shown.print(cli.output)
+        Command::Export(command) => return export::run(client, command, cli.output).map(|()| false),
+        Command::Completions { shell } => {
+            return Ok(complete::write_script(*shell, &mut io::stdout().lock()).map(|()| false)?);
+        }
+    };
+    say_frozen(client);
+    let shown: Shown = match end {
+        Err(Error::Preview(shown)) => *shown,
+        end => end?,
+    };
+    shown.print(cli.output)?;
+    Ok(shown.changes)
 }
 
-fn completions(shell: Shell) -> Result<(), Error> {
-    let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), "flux-resourceset-cli", &mut script);
-    output::print_text(io::stdout().lock(), &String::from_utf8_lossy(&script))
+/// Says which clusters that the command was about are frozen, by what, and why.
+fn say_frozen(client: &Client<'_>) {
+    for (cluster, freezes) in client.frozen() {
+        for freeze in freezes.split(',').map(str::trim) {
+            // The reason is a courtesy; that it is frozen is known without it.
+            let known = client.body(&request::get_freeze(freeze)).unwrap_or_default();
+            let reason = known.get("reason").and_then(Value::as_str).map(|reason| format!(": {reason}"));
+            let line = format!("{cluster} is frozen by {freeze}{}", reason.unwrap_or_default());
+            say(&format!("{}\n", printable(&line)));
+        }
+    }
 }

@@ -4,20 +4,21 @@ use serde_json::Value;
 
 use crate::document;
 use crate::error::printable;
+use crate::paint::Paint;
 use crate::types::{Cell, Column};
 
 /// The table of `rows`: a line of headings, a line for each row, no borders, so that it can be cut
 /// and grepped.
-pub(crate) fn rows(columns: &[Column], rows: &[Value], bold: bool) -> String {
+pub(crate) fn rows(columns: &[Column], rows: &[Value], paint: Paint) -> String {
     let headings = columns.iter().map(|column| column.heading.to_owned()).collect();
     let cells = |row: &Value| columns.iter().map(|column| cell(column, row)).collect();
     let lines: Vec<Vec<String>> = std::iter::once(headings).chain(rows.iter().map(cells)).collect();
-    align(&lines, |line, _| bold && line == 0)
+    align(&lines, paint, |line, _| line == 0)
 }
 
 /// One document: its id first, a line for each field, or for each entry of a field whose entries
 /// are objects.
-pub(crate) fn fields(document: &Value, bold: bool) -> String {
+pub(crate) fn fields(document: &Value, paint: Paint) -> String {
     let mut fields: Vec<_> = document.as_object().into_iter().flatten().collect();
     fields.sort_by_key(|(field, _)| *field != "id");
     let mut shown = Vec::new();
@@ -25,7 +26,7 @@ pub(crate) fn fields(document: &Value, bold: bool) -> String {
         let mut name = printable(field);
         shown.extend(lines(value).into_iter().map(|line| vec![std::mem::take(&mut name), line]));
     }
-    align(&shown, |_, column| bold && column == 0)
+    align(&shown, paint, |_, column| column == 0)
 }
 
 fn lines(value: &Value) -> Vec<String> {
@@ -38,7 +39,7 @@ fn lines(value: &Value) -> Vec<String> {
     }
 }
 
-fn align(lines: &[Vec<String>], bold: impl Fn(usize, usize) -> bool) -> String {
+fn align(lines: &[Vec<String>], paint: Paint, bold: impl Fn(usize, usize) -> bool) -> String {
     let columns = lines.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| {
         lines.iter().filter_map(|line| line.get(column)).map(|cell| cell.chars().count()).max()
@@ -50,7 +51,7 @@ fn align(lines: &[Vec<String>], bold: impl Fn(usize, usize) -> bool) -> String {
         for (column, cell) in line.iter().enumerate() {
             shown.push_str(&" ".repeat(padding));
             match bold(number, column) {
-                true => shown.push_str(&format!("\u{1b}[1m{cell}\u{1b}[0m")),
+                true => shown.push_str(&paint.bold(cell)),
                 false => shown.push_str(cell),
             }
             // Before the next cell only: no line ends in spaces.
@@ -67,6 +68,22 @@ fn cell(column: &Column, row: &Value) -> String {
         (Cell::Value, value) => text(value),
         (Cell::Count, Value::Array(items)) => count(items),
         (Cell::Count, _) => "0".into(),
+        (Cell::Operations, Value::Array(operations)) => asked(operations, row),
+        (Cell::Operations, _) => "-".into(),
+    }
+}
+
+/// What was asked for: the first operation, and how many more.
+fn asked(operations: &[Value], row: &Value) -> String {
+    let part = |operation: &Value, key: &str| {
+        printable(operation.get(key).and_then(Value::as_str).unwrap_or_default())
+    };
+    let first = operations.first().map(|first| format!("{} {}", part(first, "verb"), part(first, "target")));
+    let count = row.get("operation_count").and_then(Value::as_u64).unwrap_or(operations.len() as u64);
+    match (first, count) {
+        (None, _) => "-".into(),
+        (Some(first), 0 | 1) => first,
+        (Some(first), count) => format!("{first} and {} more", count - 1),
     }
 }
 
@@ -134,6 +151,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::paint::View;
     use crate::types::{CLUSTER, COMPONENT, ROLEBINDING};
 
     fn cluster() -> Value {
@@ -153,7 +171,7 @@ mod tests {
     #[test]
     fn clusters() {
         let other = json!({"id": "b", "environment": "prod", "cluster_dns": "b.example"});
-        assert_snapshot!(rows(CLUSTER.columns, &[cluster(), other], false), @"
+        assert_snapshot!(rows(CLUSTER.columns, &[cluster(), other], View::PLAIN.paint), @"
         ID               ENVIRONMENT  DNS                              COMPONENTS      NAMESPACES  ROLEBINDINGS  LABELS
         demo-cluster-01  dev          demo-cluster-01.k8s.example.com  3 (1 disabled)  1           0             region=eu,tier=1
         b                prod         b.example                        0               0           0             -
@@ -166,13 +184,13 @@ mod tests {
             "id": "podinfo", "component_path": "podinfo", "oci_url": "oci://r/charts",
             "depends_on": ["cert-manager", "traefik"], "oci_tag": null,
         });
-        assert_snapshot!(rows(COMPONENT.columns, &[component], false), @"
+        assert_snapshot!(rows(COMPONENT.columns, &[component], View::PLAIN.paint), @"
         ID       ENABLED  PATH     VERSION  TAG  DELIVERY  DEPENDS ON            SOURCE
         podinfo  -        podinfo  -        -    -         cert-manager,traefik  oci://r/charts
         ");
         let input =
             json!({"id": "podinfo", "enabled": true, "source": {"oci_tag": "1"}, "patches": {"a.b": "c"}});
-        assert_snapshot!(rows(COMPONENT.input_columns, &[input], false), @"
+        assert_snapshot!(rows(COMPONENT.input_columns, &[input], View::PLAIN.paint), @"
         ID       ENABLED  PATH  VERSION  TAG  SUSPENDED  ON REMOVE  PATCHES
         podinfo  true     -     -        1    -          -          a.b=c
         ");
@@ -184,7 +202,7 @@ mod tests {
             {"kind": "Group", "name": "devs", "apiGroup": "rbac.authorization.k8s.io"},
             {"kind": "ServiceAccount", "namespace": "ci", "name": "runner"},
         ]});
-        assert_snapshot!(rows(ROLEBINDING.columns, &[binding], false), @r"
+        assert_snapshot!(rows(ROLEBINDING.columns, &[binding], View::PLAIN.paint), @r"
         ID    ROLE  SUBJECTS                             ON REMOVE
         devs  view  Group:devs,ServiceAccount:ci/runner  -
         ");
@@ -192,7 +210,7 @@ mod tests {
 
     #[test]
     fn one_document_is_a_line_per_field() {
-        assert_snapshot!(fields(&cluster(), false), @"
+        assert_snapshot!(fields(&cluster(), View::PLAIN.paint), @"
         id                   demo-cluster-01
         cluster_dns          demo-cluster-01.k8s.example.com
         cluster_name         demo-cluster-01
@@ -210,7 +228,7 @@ mod tests {
     #[test]
     fn a_hostile_value_stays_in_its_cell() {
         let namespace = json!({"id": "a\u{1b}[31m\nb", "labels": {"x\r": "y\t"}});
-        assert_snapshot!(rows(crate::types::NAMESPACE.columns, &[namespace], false), @r"
+        assert_snapshot!(rows(crate::types::NAMESPACE.columns, &[namespace], View::PLAIN.paint), @r"
         ID              LABELS   ANNOTATIONS  ON REMOVE
         a\u{1b}[31m\nb  x\r=y\t  -            -
         ");
@@ -218,7 +236,10 @@ mod tests {
 
     #[test]
     fn headings_are_bold_and_aligned() {
-        let shown = rows(crate::types::TOMBSTONE_COLUMNS, &[json!({"id": "abc"})], true);
-        assert_eq!(shown, "\u{1b}[1mID\u{1b}[0m   \u{1b}[1mDNS\u{1b}[0m\nabc  -\n");
+        let shown = rows(crate::types::TOMBSTONE_COLUMNS, &[json!({"id": "abc"})], Paint::ON);
+        assert_eq!(
+            shown,
+            "\u{1b}[1mID\u{1b}[0m   \u{1b}[1mDNS\u{1b}[0m  \u{1b}[1mHELD\u{1b}[0m\nabc  -    -\n"
+        );
     }
 }

@@ -29,6 +29,8 @@ pub(crate) enum Cell {
     Value,
     /// How many entries it has.
     Count,
+    /// The operations of a change set: the first, and how many more.
+    Operations,
 }
 
 const fn value(heading: &'static str, pointer: &'static str) -> Column {
@@ -119,7 +121,29 @@ const ROLEBINDING_COLUMNS: &[Column] = &[
 /// What a cluster can refer to and therefore polls.
 pub(crate) const DEFINITIONS: [&ResourceType; 3] = [&COMPONENT, &NAMESPACE, &ROLEBINDING];
 
-pub(crate) const TOMBSTONE_COLUMNS: &[Column] = &[value("ID", "/id"), value("DNS", "/cluster_dns")];
+pub(crate) const TOMBSTONE_COLUMNS: &[Column] =
+    &[value("ID", "/id"), value("DNS", "/cluster_dns"), value("HELD", "/held")];
+
+pub(crate) const FREEZE_COLUMNS: &[Column] =
+    &[value("ID", "/id"), value("SELECTOR", "/selector"), value("REASON", "/reason")];
+
+pub(crate) const HISTORY_COLUMNS: &[Column] = &[
+    value("REVISION", "/revision"),
+    value("AT", "/at"),
+    value("BY", "/principal"),
+    Column { heading: "ASKED", pointer: "/operations", cell: Cell::Operations },
+    value("DOCUMENTS", "/document_count"),
+    value("WHY", "/reason"),
+];
+
+pub(crate) const EXPLAIN_COLUMNS: &[Column] = &[
+    value("FIELD", "/field"),
+    value("VALUE", "/value"),
+    value("FROM", "/from"),
+    value("OVERRODE", "/overrode"),
+    value("REVISION", "/revision"),
+    value("CHANGED", "/changed"),
+];
 
 /// For inputs of a type that this program does not know.
 pub(crate) const INPUT_COLUMNS: &[Column] = &[value("ID", "/id")];
@@ -133,6 +157,14 @@ pub(crate) fn definition(name: &str) -> Option<&'static ResourceType> {
             || format!("{}s", kind.singular) == name
     };
     DEFINITIONS.into_iter().find(named)
+}
+
+/// The type's plural, by whatever name a person gives it: what this program does not know, the API may.
+pub(crate) fn plural(name: &str) -> String {
+    match name {
+        "cluster" => CLUSTER.plural.into(),
+        name => definition(name).map_or_else(|| name.replace('-', "_"), |kind| kind.plural.into()),
+    }
 }
 
 #[cfg(test)]

@@ -6,7 +6,15 @@
 )]
 
 mod commands;
+mod completion;
+mod files;
+mod freezes;
+mod guard;
+mod operating;
+mod parts;
+mod past;
 mod server;
 mod stub;
+mod terminal;
 mod transport;
 mod usage;

@@ -4,7 +4,8 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Command, Output};
-use std::thread::{self, JoinHandle};
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
 
 use serde_json::Value;
 
@@ -22,7 +23,8 @@ pub(crate) struct Request {
 
 pub(crate) struct Stub {
     pub(crate) url: String,
-    asked: JoinHandle<Vec<Request>>,
+    asked: Receiver<Request>,
+    answers: usize,
 }
 
 impl Answer {
@@ -80,21 +82,26 @@ impl Stub {
     pub(crate) fn answering(answers: Vec<Answer>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let asked = thread::spawn(move || {
-            let exchange = |answer: &Answer| {
+        let (noted, asked) = mpsc::channel();
+        let count = answers.len();
+        thread::spawn(move || {
+            for answer in &answers {
                 let (stream, _) = listener.accept().unwrap();
-                let request = Request::read(&stream);
+                // Noted before it is answered: whoever has the answer finds the request.
+                noted.send(Request::read(&stream)).unwrap();
                 answer.write(&stream);
-                request
-            };
-            answers.iter().map(exchange).collect()
+            }
         });
-        Stub { url, asked }
+        Stub { url, asked, answers: count }
     }
 
-    /// The requests, once all answers are given.
+    /// The requests so far, of which there is one for every answer.
+    #[track_caller]
     pub(crate) fn asked(self) -> Vec<Request> {
-        self.asked.join().unwrap()
+        let asked: Vec<_> = self.asked.try_iter().collect();
+        let lines: Vec<_> = asked.iter().map(|request| &request.line).collect();
+        assert_eq!(asked.len(), self.answers, "{lines:?}");
+        asked
     }
 }
 
@@ -104,12 +111,39 @@ pub(crate) const WRITE_TOKEN: &str = "write-secret";
 /// The binary with no environment but the API's address and both tokens.
 pub(crate) fn cli(url: &str, arguments: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_flux-resourceset-cli"));
-    command.env_clear().args(arguments.split_whitespace());
+    command.env_clear().args(words(arguments));
     command
         .env("FLUX_API_URL", url)
         .env("FLUX_API_TOKEN", READ_TOKEN)
         .env("FLUX_API_WRITE_TOKEN", WRITE_TOKEN);
     command
+}
+
+/// What it wrote and how it ended.
+pub(crate) struct Ended {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+pub(crate) fn ended(mut command: Command) -> Ended {
+    let Output { status, stdout, stderr } = command.output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    Ended { code: status.code(), stdout: text(stdout), stderr: text(stderr) }
+}
+
+/// As the shell splits it: single quotes hold spaces together.
+fn words(arguments: &str) -> Vec<String> {
+    let mut quoted = false;
+    let mut words = vec![String::new()];
+    for c in arguments.chars() {
+        match c {
+            '\'' => quoted = !quoted,
+            c if c.is_whitespace() && !quoted => words.push(String::new()),
+            c => words.last_mut().unwrap().push(c),
+        }
+    }
+    words.into_iter().filter(|word| !word.is_empty()).collect()
 }
 
 #[track_caller]

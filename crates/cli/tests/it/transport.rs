@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::stub::{Answer, READ_TOKEN, Stub, WRITE_TOKEN, cli, fails, succeeds};
 
 const ASSIGN: &str = "namespace assign team --cluster c1";
+const LABEL: &str = "cluster update c1 --label team=x";
 
 fn cluster(namespaces: &[&str]) -> Value {
     let references: Vec<_> = namespaces.iter().map(|id| json!({ "id": id })).collect();
@@ -48,17 +49,16 @@ fn something_other_than_a_list_is_no_list() {
 #[test]
 fn each_verb_has_its_token() {
     let stub = Stub::answering(vec![
-        Answer::json(200, &cluster(&[])).with("etag", "\"7\""),
+        Answer::json(201, &json!({"id": "team"})),
         Answer::json(200, &cluster(&["team"])),
     ]);
     assert_eq!(succeeds(cli(&stub.url, ASSIGN)), cluster(&["team"]));
     let asked = stub.asked();
-    assert_eq!(asked[0].line, "GET /clusters/c1");
-    assert_eq!(asked[0].header("authorization"), Some(format!("Bearer {READ_TOKEN}").as_str()));
-    assert_eq!(asked[1].line, "PUT /clusters/c1");
-    assert_eq!(asked[1].header("authorization"), Some(format!("Bearer {WRITE_TOKEN}").as_str()));
-    assert_eq!(asked[1].header("if-match"), Some("\"7\""));
-    assert_eq!(asked[1].body, json!({"namespaces": [{"id": "team"}]}));
+    assert_eq!(asked[0].line, "PUT /clusters/c1/namespaces/team");
+    assert_eq!(asked[0].header("authorization"), Some(format!("Bearer {WRITE_TOKEN}").as_str()));
+    assert_eq!(asked[0].body, json!({}));
+    assert_eq!(asked[1].line, "GET /clusters/c1");
+    assert_eq!(asked[1].header("authorization"), Some(format!("Bearer {READ_TOKEN}").as_str()));
 }
 
 #[test]
@@ -74,15 +74,15 @@ fn a_write_token_alone_reads_too() {
 fn a_lost_race_is_decided_again_on_what_the_winner_wrote() {
     let lost = json!({"error": "precondition_failed", "message": "the document changed"});
     let stub = Stub::answering(vec![
-        Answer::json(200, &cluster(&["a"])).with("etag", "\"1\""),
+        Answer::json(200, &json!({"id": "c1", "labels": {"a": "1"}})).with("etag", "\"1\""),
         Answer::json(412, &lost),
-        Answer::json(200, &cluster(&["a", "b"])).with("etag", "\"2\""),
-        Answer::json(200, &cluster(&["a", "b", "team"])),
+        Answer::json(200, &json!({"id": "c1", "labels": {"a": "1", "b": "2"}})).with("etag", "\"2\""),
+        Answer::json(200, &cluster(&[])),
     ]);
-    succeeds(cli(&stub.url, ASSIGN));
+    succeeds(cli(&stub.url, LABEL));
     let asked = stub.asked();
     assert_eq!(asked[3].header("if-match"), Some("\"2\""));
-    assert_eq!(asked[3].body, json!({"namespaces": [{"id": "a"}, {"id": "b"}, {"id": "team"}]}));
+    assert_eq!(asked[3].body, json!({"labels": {"a": "1", "b": "2", "team": "x"}}));
 }
 
 #[test]
@@ -90,19 +90,18 @@ fn a_race_lost_every_time_is_given_up() {
     let lost = json!({"error": "precondition_failed", "message": "The document changed."});
     let round = || [Answer::json(200, &cluster(&[])).with("etag", "\"1\""), Answer::json(412, &lost)];
     let stub = Stub::answering((0..10).flat_map(|_| round()).collect());
-    let said = fails(cli(&stub.url, ASSIGN), 1);
+    let said = fails(cli(&stub.url, LABEL), 1);
     assert!(said.starts_with("error: The document changed; somebody else"), "{said}");
     assert_eq!(stub.asked().len(), 20);
 }
 
 #[test]
 fn without_tags_a_write_is_unconditional() {
-    let stub =
-        Stub::answering(vec![Answer::json(200, &cluster(&["team"])), Answer::json(200, &cluster(&[]))]);
-    succeeds(cli(&stub.url, "namespace unassign team --cluster c1"));
+    let stub = Stub::answering(vec![Answer::json(200, &cluster(&[])), Answer::json(200, &cluster(&[]))]);
+    succeeds(cli(&stub.url, LABEL));
     let asked = stub.asked();
     assert_eq!(asked[1].header("if-match"), None);
-    assert_eq!(asked[1].body, json!({"namespaces": []}));
+    assert_eq!(asked[1].body, json!({"labels": {"team": "x"}}));
 }
 
 #[test]
@@ -126,7 +125,7 @@ fn a_server_that_stays_silent_is_given_up() {
     // It accepts, since the kernel does, and nobody ever answers.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    let said = fails(cli(&url, "cluster delete c1 --timeout 1"), 1);
+    let said = fails(cli(&url, "namespace delete c1 --timeout 1"), 1);
     assert!(said.contains("not answered within 1 s") && said.contains("look before repeating"), "{said}");
 }
 
@@ -140,7 +139,7 @@ fn a_broken_answer_is_no_document() {
 fn a_rejected_token_is_named_but_not_shown() {
     let refusal = json!({"error": "unauthorized", "message": "The token is not known.", "request_id": "r"});
     let stub = Stub::answering(vec![Answer::json(401, &refusal)]);
-    let said = fails(cli(&stub.url, "cluster delete c1"), 1);
+    let said = fails(cli(&stub.url, "namespace delete c1"), 1);
     assert_eq!(said, "error: The token is not known; check FLUX_API_WRITE_TOKEN (401 unauthorized)\n");
 }
 

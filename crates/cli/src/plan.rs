@@ -1,0 +1,142 @@
+//! What a write would do, as the API answers it before the write is made.
+
+use serde::Deserialize;
+use serde_json::Value;
+
+/// A plan, and the JSON that it was read from.
+#[derive(Debug, Clone)]
+pub(crate) struct Plan {
+    pub(crate) said: Said,
+    pub(crate) json: Value,
+}
+
+/// The fields of a plan that this program shows; others are left alone.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Said {
+    pub(crate) digest: String,
+    /// How many clusters' answers would change.
+    #[serde(default)]
+    pub(crate) clusters: u64,
+    #[serde(default)]
+    pub(crate) destructive: Destructive,
+    /// Why it needs a confirmation, in words; empty where it needs none.
+    #[serde(default)]
+    pub(crate) confirmation: Vec<String>,
+    pub(crate) effects: Vec<Effect>,
+    #[serde(default)]
+    pub(crate) hidden: Vec<Hidden>,
+    #[serde(default)]
+    pub(crate) warnings: Vec<Warning>,
+    #[serde(default)]
+    pub(crate) frozen: Vec<Frozen>,
+    /// The documents that would change, where the API was given files.
+    #[serde(default)]
+    pub(crate) documents: Vec<DocumentChange>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+pub(crate) struct Destructive {
+    #[serde(default)]
+    pub(crate) clusters: u64,
+    #[serde(default)]
+    pub(crate) protected: u64,
+    #[serde(default)]
+    pub(crate) emptied: u64,
+}
+
+/// The same thing happening to one input of some clusters.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Effect {
+    pub(crate) effect: String,
+    #[serde(default)]
+    pub(crate) destructive: bool,
+    #[serde(rename = "type")]
+    pub(crate) kind: String,
+    #[serde(default)]
+    pub(crate) input: String,
+    #[serde(default)]
+    pub(crate) fields: Vec<Field>,
+    #[serde(default)]
+    pub(crate) on_remove: Option<String>,
+    pub(crate) count: u64,
+    pub(crate) clusters: Vec<String>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Field {
+    pub(crate) path: String,
+    #[serde(default)]
+    pub(crate) from: Value,
+    #[serde(default)]
+    pub(crate) to: Value,
+}
+
+/// A change that does not reach some clusters, since they override what it is about.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Hidden {
+    #[serde(rename = "type")]
+    pub(crate) kind: String,
+    #[serde(default)]
+    pub(crate) input: String,
+    #[serde(default)]
+    pub(crate) fields: Vec<Field>,
+    pub(crate) count: u64,
+    pub(crate) clusters: Vec<String>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Warning {
+    pub(crate) message: String,
+    #[serde(default)]
+    pub(crate) count: u64,
+    #[serde(default)]
+    pub(crate) clusters: Vec<String>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Frozen {
+    pub(crate) freeze: String,
+    #[serde(default)]
+    pub(crate) reason: String,
+    pub(crate) count: u64,
+    pub(crate) clusters: Vec<String>,
+}
+
+/// A document before and after.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct DocumentChange {
+    #[serde(rename = "type")]
+    pub(crate) kind: String,
+    pub(crate) id: String,
+    #[serde(default)]
+    pub(crate) before: Value,
+    #[serde(default)]
+    pub(crate) after: Value,
+}
+
+impl Plan {
+    /// Reads a plan; `None` where `json` is something else.
+    pub(crate) fn read(json: Value) -> Option<Self> {
+        let said = Said::deserialize(&json).ok()?;
+        Some(Plan { said, json })
+    }
+
+    /// Whether anything at all would be another than before.
+    pub(crate) fn changes(&self) -> bool {
+        let Said { clusters, effects, hidden, documents, .. } = &self.said;
+        *clusters > 0 || !effects.is_empty() || !hidden.is_empty() || !documents.is_empty()
+    }
+
+    /// On how many clusters it destroys something; where it destroys nothing, how many it changes.
+    pub(crate) fn weight(&self) -> u64 {
+        match self.said.destructive.clusters {
+            0 => self.said.clusters,
+            destroyed => destroyed,
+        }
+    }
+
+    /// The effects on one cluster.
+    pub(crate) fn effects_on<'p>(&'p self, cluster: &'p str) -> impl Iterator<Item = &'p Effect> {
+        self.said.effects.iter().filter(move |effect| effect.clusters.iter().any(|id| id == cluster))
+    }
+}

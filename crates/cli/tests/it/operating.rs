@@ -1,0 +1,1 @@
+//! The day of operating, against the real server.
