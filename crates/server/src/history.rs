@@ -7,6 +7,7 @@ use flux_resourceset_model::{CLUSTERS, Cluster, PLATFORM_COMPONENTS, Resource, R
 use flux_resourceset_store::{EntryDetail, LogQuery, Past, Record, Revised};
 use http::{HeaderValue, StatusCode, header};
 use serde_json::{Map, Value, json};
+use tokio::task::spawn_blocking;
 
 use crate::answer::{Answer, json_answer};
 use crate::documents::TOTAL;
@@ -136,21 +137,26 @@ fn asked(operation: &Operation) -> Value {
 /// One change, with a page of its documents.
 pub(crate) async fn entry(head: &Head, revision: u64, query: &Query) -> Result<Answer, ApiError> {
     let (limit, offset) = (page_size(query, 100)?, query.count("offset")?.unwrap_or(0));
-    let EntryDetail { record, operations, documents } = load(head, revision, offset, limit).await?;
-    let mut shown = summary(&record);
-    shown["operations"] = operations.iter().map(asked).collect();
-    shown["documents"] = documents.iter().map(revised).collect::<Result<Value, _>>()?;
-    let mut answer = json_answer(StatusCode::OK, shown.to_string());
-    answer.headers_mut().insert(TOTAL, HeaderValue::from(record.document_count));
+    let detail = load(head, revision, offset, limit).await?;
+    let total = detail.record.document_count;
+    // A page may hold megabytes, and polls go on meanwhile.
+    let written = spawn_blocking(move || whole(&detail)).await.map_err(ApiError::internal)?;
+    let mut answer = json_answer(StatusCode::OK, written.map_err(ApiError::internal)?);
+    answer.headers_mut().insert(TOTAL, HeaderValue::from(total));
     Ok(answer)
 }
 
-fn revised(document: &Revised) -> Result<Value, ApiError> {
+fn whole(detail: &EntryDetail) -> Result<String, serde_json::Error> {
+    let mut shown = summary(&detail.record);
+    shown["operations"] = detail.operations.iter().map(asked).collect();
+    shown["documents"] = detail.documents.iter().map(revised).collect::<Result<Value, _>>()?;
+    Ok(shown.to_string())
+}
+
+fn revised(document: &Revised) -> Result<Value, serde_json::Error> {
     let side = |body: &Option<Vec<u8>>| body.as_deref().map(serde_json::from_slice::<Value>).transpose();
     let Revised { key, before, after } = document;
-    let before = side(before).map_err(ApiError::internal)?;
-    let after = side(after).map_err(ApiError::internal)?;
-    Ok(json!({"type": key.kind, "id": key.id, "before": before, "after": after}))
+    Ok(json!({"type": key.kind, "id": key.id, "before": side(before)?, "after": side(after)?}))
 }
 
 /// The change that made `revision`, with its documents from `offset` on.

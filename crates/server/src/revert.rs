@@ -6,15 +6,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use flux_resourceset_merge::{Field, Fleet, PastChange, RevertConflict, Reverted, changed_between};
 use flux_resourceset_model::change::{Key, Operation};
-use flux_resourceset_model::{Body, Violation};
-use flux_resourceset_store::{EntryDetail, Store};
+use flux_resourceset_model::{Body, FREEZES, Violation};
+use flux_resourceset_store::{EntryDetail, Revised, Store};
 use http::StatusCode;
 use http::request::Parts;
 use serde_json::{Value, json};
+use tokio::task::spawn_blocking;
 
 use crate::answer::{Answer, json_answer};
 use crate::changes::changed;
 use crate::error::{ApiError, Status};
+use crate::guard::Confirmation;
 use crate::history;
 use crate::query::Query;
 use crate::service::{Notes, Service};
@@ -40,6 +42,10 @@ impl Service {
         let head = self.view.now().writable()?.clone();
         let revert = Revert::load(&head, revision, query.flag("skip_conflicts")?).await?;
         let mut ask = self.ask(parts, query, notes, revert.wanted())?;
+        ask.since = match revert.lifts().filter(|key| head.fleet.get(key).is_some()) {
+            Some(freeze) if ask.confirmation != Confirmation::default() => Some(self.since(freeze).await?),
+            _ => None,
+        };
         ask.confirmation.unnamed = true;
         // Where reasons are required, which change it was is not one.
         if !self.config.require_reason {
@@ -64,16 +70,19 @@ struct Revert {
 impl Revert {
     async fn load(head: &Head, revision: u64, skip_conflicts: bool) -> Result<Self, ApiError> {
         let EntryDetail { documents, .. } = history::load(head, revision, 0, usize::MAX).await?;
-        let body = |body: Option<Vec<u8>>| {
-            let parsed = body.map(|body| serde_json::from_slice::<Body>(&body)).transpose();
-            parsed.map_err(ApiError::internal)
-        };
-        let changes = documents.into_iter().map(|document| {
-            let (before, after) = (body(document.before)?, body(document.after)?);
-            Ok(PastChange { key: document.key, before, after })
-        });
-        let changes = changes.collect::<Result<_, ApiError>>()?;
+        // It may have changed every cluster, and polls go on meanwhile.
+        let parsed = spawn_blocking(move || documents.into_iter().map(past_change).collect());
+        let changes: Result<_, serde_json::Error> = parsed.await.map_err(ApiError::internal)?;
+        let changes = changes.map_err(ApiError::internal)?;
         Ok(Revert { revision, changes, skip_conflicts, found: Arc::default() })
+    }
+
+    /// The freeze that this lifts, where that is all that it does.
+    fn lifts(&self) -> Option<&Key> {
+        match &*self.changes {
+            [PastChange { key, before: None, .. }] if key.kind == FREEZES => Some(key),
+            _ => None,
+        }
     }
 
     /// Why, where nobody says it.
@@ -141,6 +150,12 @@ impl Revert {
         }
         Ok(found)
     }
+}
+
+fn past_change(document: Revised) -> Result<PastChange, serde_json::Error> {
+    let body = |body: Option<Vec<u8>>| body.map(|body| serde_json::from_slice::<Body>(&body)).transpose();
+    let (before, after) = (body(document.before)?, body(document.after)?);
+    Ok(PastChange { key: document.key, before, after })
 }
 
 /// The versions of a document from the change that is undone on, newest first.

@@ -67,3 +67,61 @@ pub(crate) fn author(version: &Version) -> Value {
         "principal": version.principal, "reason": version.reason,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use flux_resourceset_model::change::{ChangeSet, DocumentChange, EntryId, READER_VERSION};
+    use flux_resourceset_store::{MemoryStore, Position};
+
+    use super::*;
+
+    async fn written(times: u64) -> MemoryStore {
+        let store = MemoryStore::new();
+        let change_set = |n: u64| ChangeSet {
+            entry: EntryId(u128::from(n)),
+            principal: "writer".into(),
+            reason: None,
+            request_id: "test".into(),
+            operations: Vec::new(),
+            documents: vec![DocumentChange {
+                key: Key::new("namespaces", "n"),
+                body: Some(format!("{{\"id\":\"n\",\"n\":{n}}}").into_bytes()),
+            }],
+            min_reader: READER_VERSION,
+        };
+        store.commit(Position::START, (1..=times).map(change_set).collect()).await.unwrap();
+        store
+    }
+
+    #[tokio::test]
+    async fn a_walk_goes_back_page_by_page_and_ends_when_it_has_seen_enough() {
+        let (store, key) = (written(100).await, Key::new("namespaces", "n"));
+        for (left, below, enough, (oldest, newest), whole) in [
+            (MOST, None, 0, (1, 100), true),
+            (MOST, Some(51), 0, (1, 50), true),
+            (MOST, None, 60, (60, 100), true),
+            (40, None, 0, (61, 100), false),
+            (40, None, 61, (61, 100), true),
+        ] {
+            let mut walk = Walk { store: &store, left };
+            let mut revisions = Vec::new();
+            let ended = walk.back(&key, below, |version, body| {
+                revisions.push(version.revision);
+                assert_eq!(body.unwrap()["n"], version.revision);
+                version.revision == enough
+            });
+            assert_eq!(ended.await.unwrap(), whole, "{left} {below:?} {enough}");
+            assert_eq!(revisions, (oldest..=newest).rev().collect::<Vec<_>>());
+        }
+    }
+
+    #[tokio::test]
+    async fn what_finds_nothing_is_work_too() {
+        let store = written(1).await;
+        let mut walk = Walk { store: &store, left: 2 };
+        let nothing = Key::new("namespaces", "none");
+        for whole in [true, true, false] {
+            assert_eq!(walk.back(&nothing, None, |_, _| false).await.unwrap(), whole);
+        }
+    }
+}

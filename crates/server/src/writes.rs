@@ -123,7 +123,7 @@ impl Service {
     }
 
     /// The fleet as it was before the freeze `key`.
-    async fn since(&self, key: &Key) -> Result<Since, ApiError> {
+    pub(crate) async fn since(&self, key: &Key) -> Result<Since, ApiError> {
         let head = self.view.now().known()?.clone();
         let document = head.fleet.get(key).ok_or_else(|| no_such_document(key))?;
         let past = self.pasts.fleet(&head, document.revision().saturating_sub(1)).await?;

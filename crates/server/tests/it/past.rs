@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use flux_resourceset_store::MemoryStore;
+use flux_resourceset_store::{Access, MemoryStore, SqliteStore};
 use serde_json::json;
 
 use crate::client::{Client, Reply};
@@ -81,7 +81,19 @@ const WRITES: [Write; 14] = [
 
 #[test]
 fn what_was_answered_is_answered_again() {
-    let server = Server::new();
+    remembered(&Server::new());
+}
+
+#[test]
+fn what_was_answered_from_a_file_is_answered_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let opening = SqliteStore::open(folder.path().join("store.db"), Access::ReadWrite { create: true });
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let store = runtime.block_on(opening).unwrap();
+    remembered(&Server::over(Arc::new(store), &[]));
+}
+
+fn remembered(server: &Server) {
     let writer = server.writer();
     let mut then = Vec::new();
     for write in WRITES {

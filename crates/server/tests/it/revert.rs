@@ -181,9 +181,15 @@ fn a_freeze_is_lifted_and_put_on_again() {
     let freeze = json!({"id": "f", "selector": "id=c1", "reason": "bad change"});
     writer.post("/api/v2/freezes", freeze.clone()).expect(201);
     writer.get(POLL).expect(503);
+    // What has gathered is shown, as where it is lifted by its name.
+    writer.patch(P1, json!({"oci_tag": "1.1.0"})).expect(200);
+    let plan = |method: &str, path: &str| writer.send(method, path, &[], "").expect(200).json();
+    let gathered = plan("POST", &format!("{}?plan=true", path(4)));
+    assert_eq!(gathered["effects"][0]["fields"][0]["to"], "1.1.0");
+    assert_eq!(gathered["digest"], plan("DELETE", "/api/v2/freezes/f?plan=true")["digest"]);
     revert(&writer, 4).expect(200);
     writer.get(POLL).expect(200);
-    revert(&writer, 5).expect(200);
+    revert(&writer, 6).expect(200);
     assert_eq!(writer.get(POLL).expect(503).code(), "frozen");
     assert_eq!(writer.get("/api/v2/freezes/f").expect(200).json(), freeze);
 }
