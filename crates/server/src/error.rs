@@ -67,9 +67,9 @@ pub(crate) struct ApiError {
     /// What programs compare; never changes once released.
     pub(crate) code: &'static str,
     /// One sentence for the client: what is wrong and what to do.
-    message: String,
+    message: Box<str>,
     /// What only the log may say.
-    for_log: Option<String>,
+    for_log: Option<Box<str>>,
     violations: Vec<Violation>,
     /// What the write would do, where it must be confirmed.
     plan: Option<Box<Value>>,
@@ -78,7 +78,7 @@ pub(crate) struct ApiError {
 
 impl ApiError {
     pub(crate) fn new(status: Status, code: &'static str, message: impl Into<String>) -> Self {
-        let message = message.into();
+        let message = message.into().into_boxed_str();
         ApiError {
             status,
             code,
@@ -118,7 +118,7 @@ impl ApiError {
     }
 
     pub(crate) fn logged(mut self, for_log: impl Display) -> Self {
-        self.for_log = Some(for_log.to_string());
+        self.for_log = Some(for_log.to_string().into());
         self
     }
 
@@ -143,7 +143,7 @@ impl ApiError {
 
     /// The same error, as what holds of the fleet at `revision`.
     pub(crate) fn at_revision(mut self, revision: u64) -> Self {
-        self.message = format!("At revision {revision}: {}", self.message);
+        self.message = format!("At revision {revision}: {}", self.message).into();
         self
     }
 
