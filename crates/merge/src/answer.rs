@@ -4,7 +4,7 @@ use flux_resourceset_model::{Cluster, Freeze, PLATFORM_COMPONENTS, ResourceType,
 use serde::ser::{Serialize, Serializer};
 
 use crate::fleet::{Fleet, Holder};
-use crate::input::{ComponentInput, DefinitionInput, Input};
+use crate::input::{Input, InputSource};
 
 /// Why a poll gets no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -87,31 +87,24 @@ impl Fleet {
         &'a self,
         cluster: &'a Cluster,
         kind: &'a ResourceType,
-    ) -> Box<dyn Iterator<Item = Input<'a>> + 'a> {
-        self.inputs_where(cluster, kind, |_| true)
+    ) -> impl Iterator<Item = Input<'a>> {
+        self.sources(cluster, kind).map(move |source| source.input(cluster, kind))
     }
 
-    /// Those of them whose ids `wanted` says.
-    pub(crate) fn inputs_where<'a, 'w>(
+    /// What those inputs are made of.
+    pub(crate) fn sources<'a>(
         &'a self,
         cluster: &'a Cluster,
         kind: &'a ResourceType,
-        wanted: impl Fn(&str) -> bool + 'w,
-    ) -> Box<dyn Iterator<Item = Input<'a>> + 'w>
-    where
-        'a: 'w,
-    {
-        if kind.plural() == PLATFORM_COMPONENTS {
-            return Box::new(cluster.platform_components.iter().filter_map(move |reference| {
-                let catalog = self.component(&reference.id).filter(|_| wanted(&reference.id))?;
-                Some(Input::Component(Box::new(ComponentInput::merge(cluster, reference, catalog))))
-            }));
-        }
+    ) -> impl Iterator<Item = InputSource<'a>> {
+        let components = (kind.plural() == PLATFORM_COMPONENTS).then_some(&cluster.platform_components);
+        let components = components
+            .into_iter()
+            .flatten()
+            .filter_map(|reference| Some(InputSource::Component(reference, self.component(&reference.id)?)));
         let references = cluster.references.get(kind.plural()).into_iter().flatten();
-        Box::new(references.filter_map(move |reference| {
-            let definition =
-                self.definition(kind.plural(), &reference.id).filter(|_| wanted(&reference.id))?;
-            Some(Input::Definition(DefinitionInput::merge(kind, cluster, reference, definition)))
+        components.chain(references.filter_map(|reference| {
+            Some(InputSource::Definition(reference, self.definition(kind.plural(), &reference.id)?))
         }))
     }
 

@@ -18,7 +18,7 @@ const LATEST: &str = "latest";
 static NO_PATCHES: Patches = Patches::new();
 
 /// One input of an answer.
-#[derive(Debug, PartialEq)]
+#[derive(Debug)]
 pub enum Input<'a> {
     /// By the platform component's rule.
     Component(Box<ComponentInput<'a>>),
@@ -35,6 +35,47 @@ pub struct ClusterBlock<'a> {
     pub dns: &'a str,
     /// Its `environment`.
     pub environment: &'a str,
+}
+
+/// A cluster's reference and what it refers to, not merged yet.
+#[derive(Clone, Copy)]
+pub(crate) enum InputSource<'a> {
+    Component(&'a ComponentReference, &'a Component),
+    Definition(&'a Reference, &'a Definition),
+}
+
+impl<'a> InputSource<'a> {
+    pub(crate) fn id(self) -> &'a str {
+        match self {
+            InputSource::Component(reference, _) => &reference.id,
+            InputSource::Definition(reference, _) => &reference.id,
+        }
+    }
+
+    /// The input that `cluster`, which refers so, gets.
+    pub(crate) fn input(self, cluster: &'a Cluster, kind: &'a ResourceType) -> Input<'a> {
+        match self {
+            InputSource::Component(reference, catalog) => {
+                Input::Component(Box::new(ComponentInput::merge(cluster, reference, catalog)))
+            }
+            InputSource::Definition(reference, definition) => {
+                Input::Definition(DefinitionInput::merge(kind, cluster, reference, definition))
+            }
+        }
+    }
+
+    /// Whether the same is said; two revisions of a fleet share what did not change between them.
+    pub(crate) fn equals(self, other: Self) -> bool {
+        match (self, other) {
+            (InputSource::Component(one, catalog), InputSource::Component(other, its)) => {
+                one == other && (std::ptr::eq(catalog, its) || catalog == its)
+            }
+            (InputSource::Definition(one, definition), InputSource::Definition(other, its)) => {
+                one == other && (std::ptr::eq(definition, its) || definition == its)
+            }
+            _ => false,
+        }
+    }
 }
 
 impl<'a> Input<'a> {
@@ -65,7 +106,7 @@ impl<'a> Input<'a> {
 }
 
 impl<'a> ClusterBlock<'a> {
-    fn of(cluster: &'a Cluster) -> Self {
+    pub(crate) fn of(cluster: &'a Cluster) -> Self {
         let Cluster { cluster_name, cluster_dns, environment, .. } = cluster;
         ClusterBlock { name: cluster_name, dns: cluster_dns, environment }
     }
@@ -81,7 +122,7 @@ pub struct Source<'a> {
 }
 
 /// A platform component as one cluster gets it.
-#[derive(Debug, PartialEq, serde::Serialize)]
+#[derive(Debug, serde::Serialize)]
 pub struct ComponentInput<'a> {
     /// The component's id.
     pub id: &'a str,
@@ -217,17 +258,6 @@ impl<'a> DefinitionInput<'a> {
     /// What was written of the property `name`.
     pub(crate) fn field(&self, name: &str) -> Option<&'a Value> {
         self.definition.fields.get(name)
-    }
-}
-
-/// Equal inputs are equal bytes; a default that is written out makes an input another, and the same bytes.
-impl PartialEq for DefinitionInput<'_> {
-    fn eq(&self, other: &Self) -> bool {
-        // Two revisions share what did not change.
-        let same = std::ptr::eq(self.definition, other.definition) || self.definition == other.definition;
-        same && self.kind.plural() == other.kind.plural()
-            && self.on_remove == other.on_remove
-            && self.cluster == other.cluster
     }
 }
 

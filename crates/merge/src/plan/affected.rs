@@ -12,8 +12,20 @@ use crate::fleet::Fleet;
 pub(crate) struct Scope<'a> {
     /// Everything, and its entry in the list of clusters.
     pub(crate) whole: bool,
-    /// These inputs, by type and id.
-    pub(crate) inputs: BTreeSet<(&'a str, &'a str)>,
+    /// These inputs, by type and id, in order.
+    inputs: Vec<(&'a str, &'a str)>,
+}
+
+impl Scope<'_> {
+    /// Whether the input `id` of the type `kind` may have changed.
+    pub(crate) fn holds(&self, kind: &str, id: &str) -> bool {
+        self.whole || self.inputs.binary_search(&(kind, id)).is_ok()
+    }
+
+    /// Whether any input of the type `kind` may have.
+    pub(crate) fn holds_some(&self, kind: &str) -> bool {
+        self.whole || self.inputs.iter().any(|(plural, _)| *plural == kind)
+    }
 }
 
 /// The clusters, held ones too, whose answers may have changed, by id.
@@ -29,7 +41,12 @@ pub(crate) fn affected<'a>(
         } else if is_polled(after, key) {
             let referrers = before.referrers(key).chain(after.referrers(key));
             for referrer in referrers.filter(|referrer| is_clusters(referrer)) {
-                scopes.entry(&referrer.id).or_default().inputs.insert((&key.kind, &key.id));
+                let inputs = &mut scopes.entry(&referrer.id).or_default().inputs;
+                let input = (key.kind.as_str(), key.id.as_str());
+                // The changed documents come in order; who refers before and after comes twice.
+                if inputs.last() != Some(&input) {
+                    inputs.push(input);
+                }
             }
         }
     }

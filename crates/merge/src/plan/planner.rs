@@ -60,7 +60,7 @@ impl<'a> Planner<'a> {
             before,
             after,
             kinds,
-            digest: Digest::new(),
+            digest: Digest::default(),
             clusters: 0,
             effects: HashMap::new(),
             destructive: BTreeSet::new(),
@@ -82,8 +82,9 @@ impl<'a> Planner<'a> {
             self.warnings.cluster(subject);
             changes |= self.entry(subject);
         }
-        for kind in self.kinds.clone() {
-            if scope.whole || scope.inputs.iter().any(|(plural, _)| *plural == kind.plural()) {
+        for at in 0..self.kinds.len() {
+            let kind = self.kinds[at];
+            if scope.holds_some(kind.plural()) {
                 changes |= self.answer(subject, kind, scope);
             }
         }
@@ -123,9 +124,9 @@ impl<'a> Planner<'a> {
     fn answer(&mut self, subject: Subject<'a>, kind: &'a ResourceType, scope: &Scope<'_>) -> bool {
         let Rows { rows, reordered } = Rows::of((self.before, self.after), subject, kind, scope);
         let mut changes = false;
-        if let Some((was, now)) = reordered {
+        if let Some(orders) = reordered {
             changes = true;
-            self.reorder(subject, kind.plural(), &was, &now);
+            self.reorder(subject, kind.plural(), orders);
         }
         let mut removed = false;
         let mut differ = Vec::new();
@@ -144,8 +145,8 @@ impl<'a> Planner<'a> {
         changes || !differ.is_empty()
     }
 
-    fn reorder(&mut self, subject: Subject<'a>, kind: &'a str, was: &[&str], now: &[&str]) {
-        let [from, to] = [was, now].map(|ids| Value::from(ids.to_vec()));
+    fn reorder(&mut self, subject: Subject<'a>, kind: &'a str, orders: [Vec<&str>; 2]) {
+        let [from, to] = orders.map(Value::from);
         let [was, now] = [&from, &to].map(|ids| ids.to_string().into_bytes());
         self.digest.add([subject.id, kind, ""], Some(&was), Some(&now));
         let fields = vec![FieldChange { path: ORDER.into(), from, to }];
@@ -154,7 +155,7 @@ impl<'a> Planner<'a> {
 
     fn compare(&mut self, subject: Subject<'a>, row: &Row<'a>) -> Option<EffectKind> {
         let (before, after) = (row.before.as_ref(), row.after.as_ref());
-        if before == after || !self.render(before, after) {
+        if !self.render(before, after) {
             self.hidden.add(subject.id, row, &[]);
             return None;
         }

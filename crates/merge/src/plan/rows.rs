@@ -1,10 +1,20 @@
 //! The inputs of one cluster before and after, paired by id.
 
+use std::iter::Peekable;
+
 use flux_resourceset_model::{Cluster, ResourceType};
 
 use crate::fleet::Fleet;
-use crate::input::Input;
+use crate::input::{ClusterBlock, Input, InputSource};
 use crate::plan::affected::Scope;
+
+/// A cluster as it was and as it will be; never twice nothing.
+#[derive(Clone, Copy)]
+pub(crate) struct Subject<'a> {
+    pub(crate) id: &'a str,
+    pub(crate) was: Option<&'a Cluster>,
+    pub(crate) now: Option<&'a Cluster>,
+}
 
 /// An input before and after; never twice nothing.
 pub(crate) struct Row<'a> {
@@ -17,80 +27,97 @@ pub(crate) struct Row<'a> {
 
 /// The inputs of one type of one cluster.
 pub(crate) struct Rows<'a> {
-    /// Ordered by id.
+    /// Those that may differ, ordered by id.
     pub(crate) rows: Vec<Row<'a>>,
     /// The ids that are in both answers, as they were ordered and as they will be, where that differs.
-    pub(crate) reordered: Option<(Vec<&'a str>, Vec<&'a str>)>,
-}
-
-/// A cluster as it was and as it will be; never twice nothing.
-#[derive(Clone, Copy)]
-pub(crate) struct Subject<'a> {
-    pub(crate) id: &'a str,
-    pub(crate) was: Option<&'a Cluster>,
-    pub(crate) now: Option<&'a Cluster>,
+    pub(crate) reordered: Option<[Vec<&'a str>; 2]>,
 }
 
 impl<'a> Rows<'a> {
     /// The inputs of type `kind` in `scope` that `subject` had in `before` and has in `after`.
     pub(crate) fn of(
-        fleets: (&'a Fleet, &'a Fleet),
+        (before, after): (&'a Fleet, &'a Fleet),
         subject: Subject<'a>,
         kind: &'a ResourceType,
         scope: &Scope<'_>,
     ) -> Self {
-        let wanted = |id: &str| scope.whole || scope.inputs.contains(&(kind.plural(), id));
-        let before = by_id(fleets.0, subject.was, kind, wanted);
-        let after = by_id(fleets.1, subject.now, kind, wanted);
-        paired(kind.plural(), before, after)
+        let mut rows = Vec::new();
+        let mut stay = Vec::new();
+        for (was, now) in
+            Pairs::of(by_id(before, subject.was, kind, scope), by_id(after, subject.now, kind, scope))
+        {
+            let id = was.or(now).map_or("", |(_, source)| source.id());
+            if let (Some((place, one)), Some((later, other))) = (was, now) {
+                stay.push((place, later, id));
+                if one.equals(other) && subject.says_the_same_of(id) {
+                    continue;
+                }
+            }
+            let input = |cluster: Option<&'a Cluster>, placed: Option<Placed<'a>>| {
+                placed.zip(cluster).map(|((_, source), cluster)| source.input(cluster, kind))
+            };
+            let (before, after) = (input(subject.was, was), input(subject.now, now));
+            rows.push(Row { kind: kind.plural(), id, before, after });
+        }
+        Rows { rows, reordered: reordered(stay) }
     }
 }
 
-type Placed<'a> = (usize, Input<'a>);
+impl Subject<'_> {
+    /// Whether what it says beside its reference to `id` stays.
+    fn says_the_same_of(self, id: &str) -> bool {
+        self.was.zip(self.now).is_some_and(|(was, now)| {
+            ClusterBlock::of(was) == ClusterBlock::of(now) && was.patches.get(id) == now.patches.get(id)
+        })
+    }
+}
 
-/// The inputs ordered by id, each with its place in the answer.
+/// With its place in the answer.
+type Placed<'a> = (usize, InputSource<'a>);
+
 fn by_id<'a>(
     fleet: &'a Fleet,
     cluster: Option<&'a Cluster>,
     kind: &'a ResourceType,
-    wanted: impl Fn(&str) -> bool,
+    scope: &Scope<'_>,
 ) -> Vec<Placed<'a>> {
-    let mut inputs: Vec<_> = cluster
-        .into_iter()
-        .flat_map(|cluster| fleet.inputs_where(cluster, kind, &wanted))
-        .enumerate()
-        .collect();
+    let sources = cluster.into_iter().flat_map(|cluster| fleet.sources(cluster, kind));
+    let mut sources: Vec<_> =
+        sources.enumerate().filter(|(_, source)| scope.holds(kind.plural(), source.id())).collect();
     // Stable, so that an id that was stored twice meets itself in order.
-    inputs.sort_by(|(_, one), (_, other)| one.id().cmp(other.id()));
-    inputs
+    sources.sort_by(|(_, one), (_, other)| one.id().cmp(other.id()));
+    sources
 }
 
-fn paired<'a>(kind: &'a str, before: Vec<Placed<'a>>, after: Vec<Placed<'a>>) -> Rows<'a> {
-    let mut rows = Vec::with_capacity(after.len());
-    let mut stay: Vec<(usize, usize, &str)> = Vec::new();
-    let mut before = before.into_iter().peekable();
-    let mut after = after.into_iter().peekable();
-    while let Some(id) = match (before.peek(), after.peek()) {
-        (Some((_, one)), Some((_, other))) => Some(one.id().min(other.id())),
-        (one, other) => one.or(other).map(|(_, input)| input.id()),
-    } {
-        let one = before.next_if(|(_, input)| input.id() == id);
-        let other = after.next_if(|(_, input)| input.id() == id);
-        if let (Some((was, _)), Some((is, _))) = (&one, &other) {
-            stay.push((*was, *is, id));
-        }
-        let [before, after] = [one, other].map(|placed| placed.map(|(_, input)| input));
-        rows.push(Row { kind, id, before, after });
+/// Goes through two lists that are ordered by id, at once.
+struct Pairs<I: Iterator>(Peekable<I>, Peekable<I>);
+
+impl<'a> Pairs<std::vec::IntoIter<Placed<'a>>> {
+    fn of(before: Vec<Placed<'a>>, after: Vec<Placed<'a>>) -> Self {
+        Pairs(before.into_iter().peekable(), after.into_iter().peekable())
     }
-    Rows { rows, reordered: reordered(stay) }
 }
 
-fn reordered(mut stay: Vec<(usize, usize, &str)>) -> Option<(Vec<&str>, Vec<&str>)> {
+impl<'a, I: Iterator<Item = Placed<'a>>> Iterator for Pairs<I> {
+    type Item = (Option<Placed<'a>>, Option<Placed<'a>>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let id = |placed: Option<&Placed<'a>>| placed.map(|(_, source)| source.id());
+        let first = match (id(self.0.peek()), id(self.1.peek())) {
+            (Some(one), Some(other)) => one.min(other),
+            (one, other) => one.or(other)?,
+        };
+        let is_first = |(_, source): &Placed<'a>| source.id() == first;
+        Some((self.0.next_if(is_first), self.1.next_if(is_first)))
+    }
+}
+
+fn reordered(mut stay: Vec<(usize, usize, &str)>) -> Option<[Vec<&str>; 2]> {
     stay.sort_unstable();
-    if stay.is_sorted_by_key(|(_, is, _)| *is) {
+    if stay.is_sorted_by_key(|(_, later, _)| *later) {
         return None;
     }
     let before = stay.iter().map(|(_, _, id)| *id).collect();
-    stay.sort_unstable_by_key(|(_, is, _)| *is);
-    Some((before, stay.iter().map(|(_, _, id)| *id).collect()))
+    stay.sort_unstable_by_key(|(_, later, _)| *later);
+    Some([before, stay.iter().map(|(_, _, id)| *id).collect()])
 }

@@ -119,19 +119,19 @@ impl<'a> Warnings<'a> {
                     self.namespace_missing(subject, before, after);
                     before.inspect(|before| self.path(subject, before, after));
                 }
-                (Some(Input::Definition(before)), Some(Input::Definition(after))) => {
-                    if before.field("role") != after.field("role") {
-                        let message = format!(
-                            "{}: the role changes, so Kubernetes deletes the binding and makes it anew: a moment without it",
-                            row.id
-                        );
-                        self.warn(WarningCode::RoleChanged, subject, message);
-                    }
+                (Some(Input::Definition(before)), Some(Input::Definition(after)))
+                    if before.field("role") != after.field("role") =>
+                {
+                    let message = format!(
+                        "{}: the role changes, so Kubernetes deletes the binding and makes it anew: a moment without it",
+                        row.id
+                    );
+                    self.warn(WarningCode::RoleChanged, subject, message);
                 }
-                (Some(before), None) if kind.plural() == NAMESPACES => {
-                    if before.on_remove() == OnRemove::Delete {
-                        self.namespace_first(subject, row.id);
-                    }
+                (Some(before), None)
+                    if kind.plural() == NAMESPACES && before.on_remove() == OnRemove::Delete =>
+                {
+                    self.namespace_first(subject, row.id);
                 }
                 _ => {}
             }

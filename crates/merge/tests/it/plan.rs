@@ -527,3 +527,179 @@ fn the_changes_reach_what_they_are_meant_to() {
     let missing: Vec<_> = needed.into_iter().filter(|what| !reached.contains_key(*what)).collect();
     assert!(missing.is_empty(), "{missing:?} of {reached:?}");
 }
+
+const FLEET: &str = r#"{
+    "clusters": [
+        {"cluster_name": "eu-1", "cluster_dns": "eu-1.example.com", "environment": "prod",
+            "platform_components": [{"id": "cert-manager"}, {"id": "grafana"}, {"id": "ingress", "on_remove": "keep"}],
+            "namespaces": [{"id": "monitoring"}, {"id": "old"}], "rolebindings": [{"id": "admins"}]},
+        {"cluster_name": "eu-2", "cluster_dns": "eu-2.example.com", "environment": "prod",
+            "platform_components": [{"id": "grafana", "oci_tag": "1.0.9"}, {"id": "overlay"}]},
+        {"cluster_name": "us-1", "cluster_dns": "us-1.example.com", "environment": "dev", "aliases": ["old.example.com"],
+            "platform_components": [{"id": "cert-manager"}, {"id": "grafana"}, {"id": "ingress", "enabled": false}]},
+        {"cluster_name": "us-2", "cluster_dns": "us-2.example.com", "environment": "dev", "namespaces": [{"id": "old"}]}
+    ],
+    "platform_components": [
+        {"id": "cert-manager", "component_path": "cert-manager", "oci_url": "oci://registry/charts", "oci_tag": "1.0.0"},
+        {"id": "grafana", "component_path": "grafana", "oci_url": "oci://registry/charts", "oci_tag": "1.0.0",
+            "release": {"target_namespace": "monitoring"}},
+        {"id": "ingress", "component_path": "ingress", "oci_url": "oci://registry/charts", "oci_tag": "1.0.0"},
+        {"id": "overlay", "component_path": "core", "oci_url": "oci://registry/x", "oci_tag": "1.0.0", "delivery": "kustomize"}
+    ],
+    "namespaces": [{"id": "monitoring"}, {"id": "old"}],
+    "rolebindings": [{"id": "admins", "role": "view"}]
+}"#;
+
+/// The plan of `asked`, written as in a change set, on [`FLEET`]: each entry of its lists on a line.
+#[track_caller]
+fn shown(asked: &[(Verb, &str, Value)]) -> String {
+    let fleet = Fleet::from_json(FLEET).unwrap();
+    let operations: Vec<_> = asked
+        .iter()
+        .map(|(verb, target, body)| {
+            let (key, part) = Operation::parse_target(target).unwrap();
+            let body = (*verb != Verb::Delete).then(|| body.clone());
+            Operation { part, ..Operation::new(*verb, key, body) }
+        })
+        .collect();
+    let prepared = fleet.prepare(&operations).unwrap();
+    let mut plan = planned(&fleet, &prepared);
+    plan.confirmation = plan.confirmation(2);
+    let Value::Object(plan) = serde_json::to_value(&plan).unwrap() else { unreachable!() };
+    let lines = plan.iter().filter(|(field, _)| *field != "digest").map(|(field, value)| match value {
+        Value::Array(entries) => {
+            format!("{field}:\n{}", entries.iter().map(|entry| format!("  {entry}\n")).collect::<String>())
+        }
+        value => format!("{field}: {value}\n"),
+    });
+    lines.collect()
+}
+
+#[test]
+fn a_plan_shows_every_kind_of_effect() {
+    let asked = [
+        (Verb::Patch, "platform_components/grafana", json!({"oci_tag": "1.1.0"})),
+        (Verb::Patch, "platform_components/cert-manager", json!({"release": {"name": "certs"}})),
+        (Verb::Delete, "clusters/eu-1/platform_components/ingress", Value::Null),
+        (
+            Verb::Update,
+            "clusters/eu-2",
+            json!({"platform_components": [{"id": "overlay"}, {"id": "grafana", "oci_tag": "1.0.9"}]}),
+        ),
+        (
+            Verb::Patch,
+            "clusters/us-1/platform_components/ingress",
+            json!({"enabled": null, "oci_tag": "latest"}),
+        ),
+        (Verb::Patch, "clusters/us-1/platform_components/grafana", json!({"enabled": false})),
+        (Verb::Update, "clusters/us-2/platform_components/grafana", json!({})),
+        (Verb::Delete, "clusters/us-2/namespaces/old", Value::Null),
+        (Verb::Patch, "rolebindings/admins", json!({"role": "edit"})),
+        (
+            Verb::Create,
+            "clusters/us-3",
+            json!({"cluster_name": "us-3", "cluster_dns": "us-3.example.com", "environment": "dev"}),
+        ),
+        (Verb::Create, "freezes/sunday", json!({"selector": "id=us-1", "reason": "nobody is here"})),
+    ];
+    insta::assert_snapshot!(shown(&asked), @r#"
+    clusters: 5
+    confirmation:
+      "it removes, disables or replaces something on 3 clusters; the limit is 2"
+      "it removes, disables or replaces something on 1 cluster of a protected environment"
+      "it leaves an answer without any inputs, where there were some, on 1 cluster"
+    destructive: {"clusters":3,"emptied":1,"protected":1}
+    effects:
+      {"clusters":["eu-1","us-1"],"count":2,"destructive":true,"effect":"replace","fields":[{"from":null,"path":"release.name","to":"certs"}],"input":"cert-manager","type":"platform_components"}
+      {"clusters":["us-2"],"count":1,"destructive":true,"effect":"remove","fields":[],"input":"old","on_remove":"delete","type":"namespaces"}
+      {"clusters":["us-1"],"count":1,"destructive":true,"effect":"disable","fields":[{"from":true,"path":"enabled","to":false},{"from":"1.0.0","path":"source.oci_tag","to":"1.1.0"}],"input":"grafana","type":"platform_components"}
+      {"clusters":["eu-1"],"count":1,"destructive":true,"effect":"remove","fields":[],"input":"ingress","on_remove":"keep","type":"platform_components"}
+      {"clusters":["us-3"],"count":1,"destructive":false,"effect":"install","fields":[{"from":null,"path":"environment","to":"dev"}],"input":"","type":"clusters"}
+      {"clusters":["us-2"],"count":1,"destructive":false,"effect":"install","fields":[{"from":null,"path":"cluster_env_enabled","to":false},{"from":null,"path":"component_path","to":"grafana"},{"from":null,"path":"component_version","to":"latest"},{"from":null,"path":"delivery","to":"helm"},{"from":null,"path":"enabled","to":true},{"from":null,"path":"on_remove","to":"delete"},{"from":null,"path":"release.target_namespace","to":"monitoring"},{"from":null,"path":"source.oci_tag","to":"1.1.0"},{"from":null,"path":"source.oci_url","to":"oci://registry/charts"}],"input":"grafana","type":"platform_components"}
+      {"clusters":["us-1"],"count":1,"destructive":false,"effect":"enable","fields":[{"from":false,"path":"enabled","to":true},{"from":"1.0.0","path":"source.oci_tag","to":"latest"}],"input":"ingress","type":"platform_components"}
+      {"clusters":["eu-2"],"count":1,"destructive":false,"effect":"reorder","fields":[{"from":["grafana","overlay"],"path":"inputs","to":["overlay","grafana"]}],"input":"","type":"platform_components"}
+      {"clusters":["eu-1"],"count":1,"destructive":false,"effect":"change","fields":[{"from":"1.0.0","path":"source.oci_tag","to":"1.1.0"}],"input":"grafana","type":"platform_components"}
+      {"clusters":["eu-1"],"count":1,"destructive":false,"effect":"change","fields":[{"from":"view","path":"role","to":"edit"}],"input":"admins","type":"rolebindings"}
+    frozen:
+      {"clusters":["us-1"],"count":1,"freeze":"sunday","reason":"nobody is here"}
+    hidden:
+      {"clusters":["eu-2"],"count":1,"fields":[{"from":"1.0.0","path":"source.oci_tag","to":"1.1.0"}],"input":"grafana","type":"platform_components"}
+    revision: 1
+    warnings:
+      {"clusters":["eu-1"],"code":"role_changed","count":1,"message":"admins: the role changes, so Kubernetes deletes the binding and makes it anew: a moment without it"}
+      {"clusters":["us-1"],"code":"latest","count":1,"message":"ingress: no version is named, so each cluster installs the latest that it finds, whenever it looks"}
+      {"clusters":["us-2"],"code":"namespace_missing","count":1,"message":"grafana: goes into the namespace monitoring, which is none of the cluster's"}
+      {"clusters":["us-1"],"code":"namespace_missing","count":1,"message":"ingress: goes into the namespace ingress, which is none of the cluster's"}
+    "#);
+}
+
+#[test]
+fn a_plan_warns_of_what_is_likely_not_meant() {
+    let asked = [
+        (Verb::Update, "clusters/eu-1", json!({"namespaces": [], "environment": "dev"})),
+        (Verb::Patch, "platform_components/ingress", json!({"on_remove": "keep"})),
+        (Verb::Delete, "clusters/us-1/platform_components/ingress", Value::Null),
+        (Verb::Update, "clusters/us-1", json!({"aliases": []})),
+        (Verb::Patch, "platform_components/overlay", json!({"component_path": "core/next"})),
+        (Verb::Delete, "clusters/eu-2", Value::Null),
+        (Verb::Delete, "clusters/us-2", Value::Null),
+    ];
+    insta::assert_snapshot!(shown(&asked), @r#"
+    clusters: 4
+    confirmation:
+      "it removes, disables or replaces something on 3 clusters; the limit is 2"
+      "it removes, disables or replaces something on 1 cluster of a protected environment"
+      "it leaves an answer without any inputs, where there were some, on 2 clusters"
+    destructive: {"clusters":3,"emptied":2,"protected":1}
+    effects:
+      {"clusters":["eu-1","us-2"],"count":2,"destructive":true,"effect":"remove","fields":[],"input":"old","on_remove":"delete","type":"namespaces"}
+      {"clusters":["us-2"],"count":1,"destructive":true,"effect":"remove","fields":[],"input":"","type":"clusters"}
+      {"clusters":["eu-1"],"count":1,"destructive":true,"effect":"remove","fields":[],"input":"monitoring","on_remove":"delete","type":"namespaces"}
+      {"clusters":["us-1"],"count":1,"destructive":true,"effect":"remove","fields":[],"input":"ingress","on_remove":"delete","type":"platform_components"}
+      {"clusters":["eu-1"],"count":1,"destructive":false,"effect":"change","fields":[{"from":"prod","path":"environment","to":"dev"}],"input":"","type":"clusters"}
+      {"clusters":["eu-1"],"count":1,"destructive":false,"effect":"change","fields":[{"from":"prod","path":"cluster.environment","to":"dev"}],"input":"cert-manager","type":"platform_components"}
+      {"clusters":["eu-1"],"count":1,"destructive":false,"effect":"change","fields":[{"from":"prod","path":"cluster.environment","to":"dev"}],"input":"grafana","type":"platform_components"}
+      {"clusters":["eu-1"],"count":1,"destructive":false,"effect":"change","fields":[{"from":"prod","path":"cluster.environment","to":"dev"}],"input":"ingress","type":"platform_components"}
+      {"clusters":["eu-2"],"count":1,"destructive":false,"effect":"change","fields":[{"from":"core","path":"component_path","to":"core/next"}],"input":"overlay","type":"platform_components"}
+      {"clusters":["eu-1"],"count":1,"destructive":false,"effect":"change","fields":[{"from":"prod","path":"cluster.environment","to":"dev"}],"input":"admins","type":"rolebindings"}
+    frozen:
+    hidden:
+      {"clusters":["eu-1"],"count":1,"fields":[{"from":"delete","path":"on_remove","to":"keep"}],"input":"ingress","type":"platform_components"}
+    revision: 1
+    warnings:
+      {"clusters":["eu-1"],"code":"namespace_first","count":1,"message":"namespaces/monitoring goes, and grafana stays in it: Kubernetes deletes what grafana has there"}
+      {"clusters":["us-1"],"code":"keep_too_late","count":1,"message":"platform_components/ingress: on_remove is set to keep only now, which Flux has not seen: the objects are deleted; set it first, and remove it when the clusters have polled"}
+      {"clusters":["eu-1"],"code":"protection_lost","count":1,"message":"goes from the protected environment prod to dev, where a delete is not held first"}
+      {"clusters":["eu-2"],"code":"held","count":1,"message":"is deleted and held: polls get 410, so the cluster keeps what it has until it is restored or wiped"}
+      {"clusters":["us-1"],"code":"alias_removed","count":1,"message":"old.example.com is given up: polls under it get 404, and another cluster may take it"}
+      {"clusters":["eu-2"],"code":"path_changed","count":1,"message":"overlay: its folder changes from core to core/next: objects that only the old one has are deleted"}
+    "#);
+}
+
+#[test]
+fn what_changes_no_answer_has_the_empty_plans_digest() {
+    let fleet = Fleet::from_json(FLEET).unwrap();
+    let labels =
+        Operation::new(Verb::Patch, Key::new("clusters", "eu-1"), Some(json!({"labels": {"tier": "edge"}})));
+    let plan = planned(&fleet, &fleet.prepare(&[labels]).unwrap());
+    assert_eq!((plan.clusters, plan.effects.len(), plan.warnings.len()), (0, 0, 0));
+    assert_eq!(plan.digest, planned(&fleet, &fleet.prepare(&[]).unwrap()).digest);
+    assert_eq!(plan.confirmation(0), Vec::<String>::new());
+}
+
+#[test]
+fn the_last_cluster_to_leave_empties_the_list() {
+    let mut history = History { fleet: Fleet::from_json(FLEET).unwrap() };
+    for id in ["eu-1", "eu-2", "us-1"] {
+        history.write(&[Operation::new(Verb::Delete, Key::new("clusters", id), None)]).unwrap();
+    }
+    for id in ["eu-1", "eu-2"] {
+        let wipe = Operation::new(Verb::Update, Key::new("tombstones", id), Some(json!({"held": null})));
+        history.write(&[wipe]).unwrap();
+    }
+    let bare = Operation::new(Verb::Update, Key::new("clusters", "us-2"), Some(json!({"namespaces": []})));
+    history.write(&[bare]).unwrap();
+    let delete = Operation::new(Verb::Delete, Key::new("clusters", "us-2"), None);
+    let plan = planned(&history.fleet, &history.fleet.prepare(&[delete]).unwrap());
+    assert_eq!((plan.destructive.clusters, plan.destructive.emptied), (1, 1));
+}
