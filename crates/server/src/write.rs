@@ -58,7 +58,7 @@ pub(crate) struct Condition {
 pub(crate) enum Outcome {
     /// Nothing: only the plan was asked for.
     Planned(Box<Planned>),
-    Done(Done),
+    Done(Box<Done>),
 }
 
 /// A write as it would be done.
@@ -78,8 +78,8 @@ pub(crate) struct Done {
 }
 
 impl Done {
-    fn of(before: Head, entry: Entry) -> Self {
-        Done { before, operations: entry.change_set.operations.clone(), entry: Some(entry) }
+    fn of(before: Head, entry: Entry) -> Box<Self> {
+        Box::new(Done { before, operations: entry.change_set.operations.clone(), entry: Some(entry) })
     }
 
     /// The document `key` as it is now, or where it is gone as it was last, and the revision that wrote it.
@@ -323,7 +323,8 @@ fn check(head: &Head, ask: &Ask, removal_limit: usize) -> Result<Checked, ApiErr
         return Ok(Checked::Nothing(Outcome::Planned(Box::new(planned))));
     }
     if prepared.documents.is_empty() {
-        return Ok(Checked::Nothing(Outcome::Done(Done { before: head.clone(), operations, entry: None })));
+        let done = Done { before: head.clone(), operations, entry: None };
+        return Ok(Checked::Nothing(Outcome::Done(Box::new(done))));
     }
     Ok(Checked::Changes { operations, prepared })
 }

@@ -49,7 +49,7 @@ impl Service {
     /// Makes the write, or its plan where that is asked for: then there is nothing done to answer with.
     pub(crate) async fn make(&self, ask: Ask) -> Result<Result<Done, Answer>, ApiError> {
         match self.outcome(ask).await? {
-            Outcome::Done(done) => Ok(Ok(done)),
+            Outcome::Done(done) => Ok(Ok(*done)),
             Outcome::Planned(planned) => {
                 let plan = serde_json::to_vec(&planned.plan).map_err(ApiError::internal)?;
                 Ok(Err(json_answer(StatusCode::OK, plan)))
@@ -201,10 +201,10 @@ impl Service {
         let body = body::read_json(&parts.headers, body, &[JSON], Bound::bulk(limits), limits).await?;
         let ApplyRequest { reason, files } = ApplyRequest::parse(body)?;
         let files = Arc::new(files);
-        let (now, asked) = (self.view.now().known()?.clone(), Arc::clone(&files));
-        let looked =
-            spawn_blocking(move || files::operations(&now.fleet, &asked).map_err(|error| (now, error)));
-        if let Err((head, error)) = looked.await.map_err(ApiError::internal)? {
+        let (head, asked) = (self.known()?, Arc::clone(&files));
+        let fleet = head.fleet.clone();
+        let looked = spawn_blocking(move || files::operations(&fleet, &asked).err());
+        if let Some(error) = looked.await.map_err(ApiError::internal)? {
             return Err(error.named(&*head.store).await);
         }
         let source = files.source.is_some();
