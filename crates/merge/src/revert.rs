@@ -166,7 +166,7 @@ impl<'a> Undo<'a> {
         let mut operations = self.freed;
         operations.extend(self.buried);
         // A DNS name is given up before it is taken.
-        self.written.sort_by_key(|operation| takes_names(fleet, operation));
+        self.written.sort_by_cached_key(|operation| takes_names(fleet, operation));
         operations.extend(self.written);
         let removals = dependents_first(fleet, removed).into_iter();
         operations.extend(removals.map(|key| Operation::new(Verb::Delete, key, None)));

@@ -433,6 +433,26 @@ fn what_a_change_appended_or_changed_is_undone_by_parts() {
 }
 
 #[test]
+fn what_held_only_what_is_undone_is_there_as_it_was_before() {
+    let after = |labels: [Value; 3]| {
+        let mut history = scene();
+        let [_, change, _] = labels.map(|labels| {
+            does(&mut history, &[asked(Verb::Update, "clusters/us-1", json!({"labels": labels}))])
+        });
+        let Reverted { operations, conflicts } = history.fleet.revert(&change);
+        assert_eq!(conflicts, []);
+        history.write(&operations).unwrap();
+        body(&history.fleet, &Key::new("clusters", "us-1")).unwrap().get("labels").cloned()
+    };
+    let both = || json!({"a": "1", "b": "2"});
+    assert_eq!(after([Value::Null, both(), json!({"a": "1"})]), None);
+    assert_eq!(after([json!({}), both(), json!({"a": "1"})]), Some(json!({})));
+    assert_eq!(after([json!({}), both(), Value::Null]), None);
+    assert_eq!(after([Value::Null, both(), json!({})]), Some(json!({})));
+    assert_eq!(after([Value::Null, both(), json!({"a": "1", "c": "3"})]), Some(json!({"c": "3"})));
+}
+
+#[test]
 fn a_list_that_was_turned_turns_back() {
     let mut history = scene();
     let turned = json!({"platform_components": [{"id": "loki"}, {"id": "ingress"}, {"id": "grafana", "oci_tag": "v1"}]});
