@@ -3,28 +3,38 @@
 
 mod appearance;
 mod charts;
+mod freeze;
+mod held;
+mod objects;
 mod outage;
 mod overlays;
+mod plan;
+mod promise;
 mod removal;
+mod revert;
 mod values;
 
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 
 use crate::chart_repository::ChartRepository;
 use crate::control_plane::{ControlPlane, Controller};
 use crate::fleet::Fleet;
-use crate::kubectl::{CONFIG_MAPS, FLUX_SYSTEM, HELM_RELEASES, Kubectl, ready, text};
+use crate::kubectl::{
+    CONFIG_MAPS, FLUX_SYSTEM, HELM_RELEASES, Kubectl, PROVIDERS, RESOURCE_SETS, readiness, ready, text,
+};
 use crate::manifests::Manifests;
-use crate::member::{self, Home, SOON};
+use crate::member::{self, Home, SOON, not_ready, reconcile};
 use crate::oci_registry::OciRegistry;
 use crate::scene::Scene;
 use crate::tools::Tools;
 use crate::wait::wait_until;
 use crate::workspace::Programs;
+
+use objects::Objects;
 
 const DNS: &str = "demo-cluster-01.k8s.example.com";
 
@@ -69,6 +79,26 @@ const SCENARIOS: &[Scenario] = &[
         name: "removal",
         sentence: "what is disabled, unassigned or decommissioned goes, what is to be kept stays, and nothing else goes",
         prove: removal::removal,
+    },
+    Scenario {
+        name: "plan_kept",
+        sentence: "what a plan says happens to the objects of each cluster, effect by effect, and nothing else does",
+        prove: plan::plan_kept,
+    },
+    Scenario {
+        name: "freeze",
+        sentence: "a frozen cluster keeps every object through a bad change, and after it is undone and the freeze lifted",
+        prove: freeze::freeze,
+    },
+    Scenario {
+        name: "revert",
+        sentence: "a change that removed objects is taken back, and they are there again as they were",
+        prove: revert::revert,
+    },
+    Scenario {
+        name: "held",
+        sentence: "a deleted cluster in prod keeps every object, is restored with nothing lost, and empties when wiped",
+        prove: held::held,
     },
     Scenario {
         name: "server_stopped",
@@ -163,6 +193,38 @@ fn cluster(more: Value) -> Value {
         cluster.extend(more);
     }
     cluster
+}
+
+/// A fleet of this cluster, in `environment`, with a component, two namespaces and a binding; a third namespace that it
+/// has not.
+fn small_fleet(world: &World, environment: &str) -> Result<Fleet> {
+    world.fleet(&json!({
+        "clusters": [cluster(json!({
+            "environment": environment,
+            "platform_components": [{"id": "podinfo"}],
+            "namespaces": [{"id": "red"}, {"id": "blue"}],
+            "rolebindings": [{"id": "readers"}],
+            "patches": {"podinfo": {"replicaCount": "2"}}
+        }))],
+        "platform_components": [world.component("podinfo")],
+        "namespaces": [{"id": "red"}, {"id": "blue"}, {"id": "green"}],
+        "rolebindings": [{"id": "readers", "role": "view", "subjects": []}]
+    }))
+}
+
+/// Has the cluster poll several times, each of which must be refused with `status`, and apply what it has: nothing may
+/// come of it.
+fn through_refusals(world: &World, status: &str, before: &Objects) -> Result<()> {
+    for _ in 0..3 {
+        reconcile(world.kubectl(), PROVIDERS, |provider| {
+            not_ready(provider, "")?;
+            ensure!(readiness(provider).contains(status), "Ready is {}", readiness(provider));
+            Ok(())
+        })?;
+        reconcile(world.kubectl(), RESOURCE_SETS, ready)?;
+        before.unchanged(world.kubectl())?;
+    }
+    Ok(())
 }
 
 /// What the chart of a release shows: its name and version, and the values that it got.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
+use ureq::http::Request;
 
 use crate::scene::{Mark, Scene};
 use crate::server::{READ_TOKEN, Server, WRITE_TOKEN};
@@ -82,27 +83,64 @@ impl Fleet {
         Ok(String::from_utf8(output.stdout)?)
     }
 
-    /// Creates a document, or changes one by JSON Merge Patch where the path names one.
-    pub(crate) fn write(&self, method: &str, path: &str, body: &Value) -> Result<()> {
+    /// Writes to `path`: a PATCH is a JSON Merge Patch. Returns what is answered; a refusal is an error.
+    pub(crate) fn write(&self, method: &str, path: &str, body: &Value) -> Result<Value> {
+        let answer = self.send(method, path, body, None)?;
+        if !(200..300).contains(&answer.status) {
+            bail!("{method} {path}: {} {}", answer.status, answer.body);
+        }
+        Ok(answer.body)
+    }
+
+    /// What the write would do; nothing changes.
+    pub(crate) fn planned(&self, method: &str, path: &str, body: &Value) -> Result<Value> {
+        self.write(method, &format!("{path}?plan=true"), body)
+    }
+
+    /// Makes a write that the API does not make unasked, as a client does: it is refused and its plan shown, and
+    /// is sent again with the digest of that plan. Returns the plan, and what is answered to the write.
+    pub(crate) fn confirmed(&self, method: &str, path: &str, body: &Value) -> Result<(Value, Value)> {
+        let refusal = self.send(method, path, body, None)?;
+        if refusal.status != 428 || refusal.body["error"] != "confirmation_required" {
+            bail!("{method} {path} should need a confirmation: {} {}", refusal.status, refusal.body);
+        }
+        let plan = refusal.body["plan"].clone();
+        let digest = plan["digest"].as_str().context("the plan has no digest")?;
+        let answer = self.send(method, path, body, Some(digest))?;
+        if answer.status != 200 {
+            bail!("{method} {path}, confirmed: {} {}", answer.status, answer.body);
+        }
+        Ok((plan, answer.body))
+    }
+
+    /// A body of `null` is none.
+    fn send(&self, method: &str, path: &str, body: &Value, plan: Option<&str>) -> Result<Answer> {
         let media = if method == "PATCH" { "application/merge-patch+json" } else { "application/json" };
-        let url = format!("{}/{path}", self.url());
-        let request = match method {
-            "PATCH" => ureq::patch(&url),
-            "POST" => ureq::post(&url),
-            other => bail!("{other} is no way to write here"),
-        };
-        let mut response = request
-            .config()
+        let mut request = Request::builder()
+            .method(method)
+            .uri(format!("{}/{path}", self.url()))
+            .header("Authorization", format!("Bearer {WRITE_TOKEN}"));
+        if let Some(digest) = plan {
+            request = request.header("If-Plan", digest);
+        }
+        let agent = ureq::Agent::config_builder()
             .timeout_global(Some(Duration::from_secs(30)))
             .http_status_as_error(false)
             .build()
-            .header("Authorization", format!("Bearer {WRITE_TOKEN}"))
-            .content_type(media)
-            .send(body.to_string())
-            .with_context(|| format!("{method} {url}"))?;
-        if !response.status().is_success() {
-            bail!("{method} {path}: {} {}", response.status(), response.body_mut().read_to_string()?);
-        }
-        Ok(())
+            .new_agent();
+        let response = match body {
+            Value::Null => agent.run(request.body(())?),
+            body => agent.run(request.header("Content-Type", media).body(body.to_string())?),
+        };
+        let mut response = response.with_context(|| format!("{method} {path}"))?;
+        let text = response.body_mut().read_to_string()?;
+        let body = serde_json::from_str(&text)
+            .with_context(|| format!("{method} {path}: {} {text}", response.status()))?;
+        Ok(Answer { status: response.status().as_u16(), body })
     }
+}
+
+struct Answer {
+    status: u16,
+    body: Value,
 }

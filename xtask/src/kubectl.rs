@@ -19,6 +19,10 @@ pub(crate) const BINDINGS: &str = "clusterrolebindings.rbac.authorization.k8s.io
 pub(crate) const NAMESPACES: &str = "namespaces";
 pub(crate) const CONFIG_MAPS: &str = "configmaps";
 
+/// The kinds of what comes of a fleet's data.
+const MADE: [&str; 7] =
+    [NAMESPACES, BINDINGS, CONFIG_MAPS, HELM_REPOSITORIES, HELM_RELEASES, OCI_REPOSITORIES, KUSTOMIZATIONS];
+
 /// The label that the operator puts on whatever a ResourceSet made.
 pub(crate) const OWNED: &str = "resourceset.fluxcd.controlplane.io/name";
 
@@ -116,24 +120,27 @@ impl Kubectl {
 
     /// The uid of everything that ResourceSets made, by kind, namespace and name.
     pub(crate) fn owned(&self) -> Result<BTreeMap<String, String>> {
-        let kinds = [
-            NAMESPACES,
-            BINDINGS,
-            CONFIG_MAPS,
-            HELM_REPOSITORIES,
-            HELM_RELEASES,
-            OCI_REPOSITORIES,
-            KUSTOMIZATIONS,
-        ];
-        let objects = self.list(&kinds.join(","), &["-l", OWNED])?;
+        let objects = self.list(&MADE.join(","), &["-l", OWNED])?;
         Ok(objects.iter().map(|object| (named(object), text(&object["metadata"]["uid"]))).collect())
+    }
+
+    /// Every object of the kinds that come of a fleet's data, whoever made it, but for Kubernetes' own.
+    pub(crate) fn objects(&self) -> Result<BTreeMap<String, Value>> {
+        let mut objects = self.list(&MADE.join(","), &[])?;
+        objects.retain(|object| !text(&object["metadata"]["namespace"]).starts_with("kube-"));
+        Ok(objects.into_iter().map(|object| (named(&object), object)).collect())
     }
 }
 
+/// The object as kind, namespace and name.
 fn named(object: &Value) -> String {
     let metadata = &object["metadata"];
-    let namespace = metadata["namespace"].as_str().unwrap_or("-");
-    format!("{} {namespace}/{}", text(&object["kind"]), text(&metadata["name"]))
+    name_of(&text(&object["kind"]), &text(&metadata["namespace"]), &text(&metadata["name"]))
+}
+
+/// What [`Kubectl::owned`] and [`Kubectl::objects`] call an object. `namespace` is empty for what belongs to none.
+pub(crate) fn name_of(kind: &str, namespace: &str, name: &str) -> String {
+    format!("{kind} {}/{name}", if namespace.is_empty() { "-" } else { namespace })
 }
 
 /// A string, or nothing where there is none.

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::control_plane::ControlPlane;
 use crate::kubectl::{
     BINDINGS, CONFIG_MAPS, FLUX_SYSTEM, HELM_RELEASES, HELM_REPOSITORIES, KUSTOMIZATIONS, Kubectl,
-    NAMESPACES, OCI_REPOSITORIES, PROVIDERS, RESOURCE_SETS, readiness, ready, text,
+    NAMESPACES, OCI_REPOSITORIES, OWNED, PROVIDERS, RESOURCE_SETS, readiness, ready, text,
 };
 use crate::manifests::Manifests;
 use crate::scene::Scene;
@@ -94,27 +94,46 @@ pub(crate) fn not_ready(object: &Value, reason: &str) -> Result<()> {
 /// Takes everything of the product away again, and every namespace that came by it.
 pub(crate) fn leave(kubectl: &Kubectl) -> Result<()> {
     // What made objects before the objects: else they would come back.
-    for kind in [KUSTOMIZATIONS, RESOURCE_SETS, HELM_RELEASES, OCI_REPOSITORIES, HELM_REPOSITORIES, PROVIDERS]
-    {
-        kubectl.run(&["delete", kind, "--all", "-A", "--wait=false", "--ignore-not-found"])?;
-        wait_until(format!("all {kind} are gone"), SOON, || {
-            let left = kubectl.list(kind, &[])?;
-            ensure!(left.is_empty(), "{} left, the first {}", left.len(), left[0]["metadata"]);
-            Ok(())
-        })?;
-    }
+    let makers = [KUSTOMIZATIONS, RESOURCE_SETS].join(",");
+    delete_all(kubectl, &makers)?;
+    // While those wait for what they made: a namespace takes seconds to go, too.
+    delete_extra_namespaces(kubectl)?;
+    are_gone(kubectl, &makers)?;
+    let made = [HELM_RELEASES, OCI_REPOSITORIES, HELM_REPOSITORIES, PROVIDERS].join(",");
+    delete_all(kubectl, &made)?;
+    are_gone(kubectl, &made)?;
     kubectl.run(&["delete", CONFIG_MAPS, "--all", "-n", FLUX_SYSTEM])?;
-    kubectl.run(&["delete", BINDINGS, "-l", "resourceset.fluxcd.controlplane.io/name"])?;
-    let extra = extra_namespaces(kubectl)?;
-    if !extra.is_empty() {
-        let names: Vec<_> = extra.iter().map(String::as_str).collect();
-        kubectl.run(&[&["delete", NAMESPACES, "--wait=false", "--ignore-not-found"], &names[..]].concat())?;
-    }
+    kubectl.run(&["delete", BINDINGS, "-l", OWNED])?;
+    // Helm may have made another until now.
+    delete_extra_namespaces(kubectl)?;
     wait_until("the namespaces are gone", SOON, || {
         let left = extra_namespaces(kubectl)?;
         ensure!(left.is_empty(), "left: {}", left.join(", "));
         Ok(())
     })
+}
+
+fn delete_all(kubectl: &Kubectl, kinds: &str) -> Result<()> {
+    kubectl.run(&["delete", kinds, "--all", "-A", "--wait=false", "--ignore-not-found"]).map(drop)
+}
+
+fn are_gone(kubectl: &Kubectl, kinds: &str) -> Result<()> {
+    wait_until(format!("all {kinds} are gone"), SOON, || {
+        let left = kubectl.list(kinds, &[])?;
+        ensure!(left.is_empty(), "{} left, the first {}", left.len(), left[0]["metadata"]);
+        Ok(())
+    })
+}
+
+fn delete_extra_namespaces(kubectl: &Kubectl) -> Result<()> {
+    let extra = extra_namespaces(kubectl)?;
+    if extra.is_empty() {
+        return Ok(());
+    }
+    let names: Vec<_> = extra.iter().map(String::as_str).collect();
+    kubectl
+        .run(&[&["delete", NAMESPACES, "--wait=false", "--ignore-not-found"], &names[..]].concat())
+        .map(drop)
 }
 
 /// The namespaces that neither Kubernetes nor Flux is in.

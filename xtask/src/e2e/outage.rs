@@ -6,8 +6,7 @@ use std::time::Duration;
 use anyhow::{Result, bail, ensure};
 use serde_json::{Value, json};
 
-use super::{DNS, World, cluster, installed};
-use crate::fleet::Fleet;
+use super::{DNS, World, installed, small_fleet};
 use crate::kubectl::{
     CONFIG_MAPS, FLUX_SYSTEM, KUSTOMIZATIONS, Kubectl, NAMESPACES, PROVIDERS, RESOURCE_SETS, ready, text,
 };
@@ -17,23 +16,8 @@ use crate::wait::wait_until;
 /// As long as Flux's backoff may make it after an outage of a minute or two.
 const BY_ITSELF: Duration = Duration::from_secs(180);
 
-/// A fleet of a component, two namespaces and a binding.
-fn fleet(world: &World) -> Result<Fleet> {
-    world.fleet(&json!({
-        "clusters": [cluster(json!({
-            "platform_components": [{"id": "podinfo"}],
-            "namespaces": [{"id": "red"}, {"id": "blue"}],
-            "rolebindings": [{"id": "readers"}],
-            "patches": {"podinfo": {"replicaCount": "2"}}
-        }))],
-        "platform_components": [world.component("podinfo")],
-        "namespaces": [{"id": "red"}, {"id": "blue"}, {"id": "green"}],
-        "rolebindings": [{"id": "readers", "role": "view", "subjects": []}]
-    }))
-}
-
 pub(super) fn server_stopped(world: &World) -> Result<()> {
-    let mut fleet = fleet(world)?;
+    let mut fleet = small_fleet(world, "dev")?;
     world.join(&fleet)?;
     installed(world.kubectl(), &["podinfo"])?;
     let kubectl = world.kubectl();
@@ -63,7 +47,7 @@ pub(super) fn server_stopped(world: &World) -> Result<()> {
 }
 
 pub(super) fn provider_made_anew(world: &World) -> Result<()> {
-    let mut fleet = fleet(world)?;
+    let mut fleet = small_fleet(world, "dev")?;
     world.join(&fleet)?;
     installed(world.kubectl(), &["podinfo"])?;
     let kubectl = world.kubectl();
@@ -96,7 +80,7 @@ pub(super) fn provider_made_anew(world: &World) -> Result<()> {
 }
 
 pub(super) fn manifests_lost(world: &World) -> Result<()> {
-    let fleet = fleet(world)?;
+    let fleet = small_fleet(world, "dev")?;
     let kubectl = world.kubectl();
     member::token(kubectl)?;
     let identity = json!({

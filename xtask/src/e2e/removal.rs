@@ -8,6 +8,8 @@ use crate::kubectl::{BINDINGS, CONFIG_MAPS, FLUX_SYSTEM, HELM_RELEASES, HELM_REP
 use crate::member::SOON;
 use crate::wait::wait_until;
 
+const CLUSTER: &str = "clusters/demo-cluster-01";
+
 pub(super) fn removal(world: &World) -> Result<()> {
     let mut patched = cluster(json!({
         "platform_components": [{"id": "one"}, {"id": "two"}],
@@ -29,20 +31,23 @@ pub(super) fn removal(world: &World) -> Result<()> {
     installed(kubectl, &["one", "two"])?;
     let precious = uid(&kubectl.existing(NAMESPACES, "", "precious")?);
 
-    fleet.cli(&["component", "assign", "one", "--cluster=demo-cluster-01", "--enabled=false"])?;
+    let one = format!("{CLUSTER}/platform_components/one");
+    fleet.confirmed("PATCH", &one, &json!({"enabled": false}))?;
     world.poll()?;
     component_is_gone(world, "one")?;
     installed(kubectl, &["two"])?;
     kubectl.existing(CONFIG_MAPS, "two", "two-echo")?;
 
     for id in ["plain", "precious"] {
-        fleet.cli(&["namespace", "unassign", id, "--cluster=demo-cluster-01"])?;
+        fleet.confirmed("DELETE", &format!("{CLUSTER}/namespaces/{id}"), &Value::Null)?;
     }
     world.poll()?;
     is_gone(world, NAMESPACES, "", "plain")?;
     ensure!(uid(&kubectl.existing(NAMESPACES, "", "precious")?) == precious, "it was made anew");
 
-    fleet.cli(&["cluster", "delete", "demo-cluster-01"])?;
+    // In prod it is only held, until somebody says that it may go.
+    fleet.write("DELETE", CLUSTER, &Value::Null)?;
+    fleet.confirmed("POST", "api/v2/tombstones/demo-cluster-01/wipe", &Value::Null)?;
     world.poll()?;
     component_is_gone(world, "two")?;
     is_gone(world, NAMESPACES, "", "last")?;
