@@ -5,8 +5,10 @@
     reason = "clippy.toml allows it in #[test] functions only, not in what they call"
 )]
 
+mod book;
 mod commands;
 mod completion;
+mod console;
 mod files;
 mod freezes;
 mod guard;

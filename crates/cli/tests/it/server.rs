@@ -21,13 +21,28 @@ pub(crate) struct Server {
 impl Server {
     /// Returns once it is ready.
     pub(crate) fn start() -> Self {
+        let seed = concat!(env!("CARGO_MANIFEST_DIR"), "/../../data/seed.json");
+        Self::with(&[("SEED_FILE", seed)])
+    }
+
+    /// One without a fleet.
+    pub(crate) fn empty() -> Self {
+        Self::with(&[])
+    }
+
+    fn with(more: &[(&str, &str)]) -> Self {
+        let variables = variables(more);
         let listener = net::TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let (stop, stopped) = oneshot::channel();
-        let thread = thread::spawn(move || serve(listener, stopped));
+        let thread = thread::spawn(move || serve(listener, &variables, stopped));
         wait_until_ready(&url);
         Server { url, stop: Some(stop), thread: Some(thread) }
+    }
+
+    pub(crate) fn url(&self) -> &str {
+        &self.url
     }
 
     /// The binary, set up to speak to this server.
@@ -46,8 +61,8 @@ impl Drop for Server {
     }
 }
 
-fn serve(listener: net::TcpListener, stopped: oneshot::Receiver<()>) {
-    let config = Config::read(&variables()).unwrap();
+fn serve(listener: net::TcpListener, variables: &Variables, stopped: oneshot::Receiver<()>) {
+    let config = Config::read(variables).unwrap();
     let runtime = Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let listener = TcpListener::from_std(listener).unwrap();
@@ -59,16 +74,15 @@ fn serve(listener: net::TcpListener, stopped: oneshot::Receiver<()>) {
     });
 }
 
-fn variables() -> Variables {
-    let seed = concat!(env!("CARGO_MANIFEST_DIR"), "/../../data/seed.json");
+fn variables(more: &[(&str, &str)]) -> Variables {
     let set = [
         ("API_MODE", "crud"),
         ("STORE_BACKEND", "memory"),
         ("AUTH_TOKEN", READ_TOKEN),
         ("CRUD_AUTH_TOKEN", WRITE_TOKEN),
-        ("SEED_FILE", seed),
     ];
-    set.map(|(name, value)| (name.to_owned(), Some(value.to_owned()))).into()
+    let all = set.iter().chain(more);
+    all.map(|(name, value)| ((*name).to_owned(), Some((*value).to_owned()))).collect()
 }
 
 fn wait_until_ready(url: &str) {
