@@ -88,24 +88,25 @@ impl Fleet {
         cluster: &'a Cluster,
         kind: &'a ResourceType,
     ) -> impl Iterator<Item = Input<'a>> {
-        self.sources(cluster, kind).map(move |source| source.input(cluster, kind))
+        self.sources(cluster, kind, |_| true).map(move |source| source.input(cluster, kind))
     }
 
-    /// What those inputs are made of.
+    /// What those inputs are made of whose ids `wanted` says.
     pub(crate) fn sources<'a>(
         &'a self,
         cluster: &'a Cluster,
         kind: &'a ResourceType,
+        wanted: impl Fn(&str) -> bool + Copy,
     ) -> impl Iterator<Item = InputSource<'a>> {
         let components = (kind.plural() == PLATFORM_COMPONENTS).then_some(&cluster.platform_components);
+        let components = components.into_iter().flatten().filter(move |reference| wanted(&reference.id));
         let components = components
-            .into_iter()
-            .flatten()
             .filter_map(|reference| Some(InputSource::Component(reference, self.component(&reference.id)?)));
         let references = cluster.references.get(kind.plural()).into_iter().flatten();
-        components.chain(references.filter_map(|reference| {
+        let definitions = references.filter(move |reference| wanted(&reference.id)).filter_map(|reference| {
             Some(InputSource::Definition(reference, self.definition(kind.plural(), &reference.id)?))
-        }))
+        });
+        components.chain(definitions)
     }
 
     /// How large the answer of type `kind` for `cluster` is.

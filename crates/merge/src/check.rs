@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use flux_resourceset_model::change::Key;
 use flux_resourceset_model::{
-    CLUSTERS, Cluster, Component, ComponentReference, Delivery, FREEZES, Freeze, PLATFORM_COMPONENTS,
-    ResourceType, TOMBSTONES, Violation, check_helm_values, check_version, length_in_go,
+    CLUSTERS, Cluster, Component, ComponentReference, Delivery, FREEZES, PLATFORM_COMPONENTS, ResourceType,
+    TOMBSTONES, Violation, check_helm_values, check_version, length_in_go,
 };
 use serde_json::Value;
 
@@ -48,16 +48,15 @@ pub(crate) fn check(
         found.extend(wrong.into_iter().map(|violation| violation.under(place).of(key.clone())));
     }
     for key in touched.iter().filter(|key| is_subject(before, key)) {
-        found.extend(frozen(before, after, touched, key).map(|violation| violation.of(key.clone())));
+        found.extend(frozen(before, after, key).map(|violation| violation.of(key.clone())));
     }
     found
 }
 
 /// A frozen cluster's entry in the fleet list stays as it is, and only lifting the freeze ends it.
-fn frozen(before: &Fleet, after: &Fleet, touched: &BTreeSet<Key>, key: &Key) -> Option<Violation> {
+fn frozen(before: &Fleet, after: &Fleet, key: &Key) -> Option<Violation> {
     let was = before.subject(&key.id)?;
-    let lifted = |freeze: &&Freeze| touched.contains(&Key::new(FREEZES, &freeze.id));
-    let freeze = before.freezes_of(was).find(|freeze| !lifted(freeze))?;
+    let freeze = before.freezes_of(was).find(|freeze| after.get(&Key::new(FREEZES, &freeze.id)).is_some())?;
     let why = format!("the cluster is frozen by {FREEZES}/{}: lift that first", freeze.id);
     let Some(now) = after.subject(&key.id) else {
         let message = format!("it would leave the fleet list; {why}");

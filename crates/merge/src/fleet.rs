@@ -133,8 +133,8 @@ impl Fleet {
     /// As [`Fleet::load`]: this process must not follow such a change.
     pub fn apply(&self, revision: u64, documents: &[DocumentChange]) -> Result<Self, LoadError> {
         let mut next = self.clone();
-        // Removals first, so that what one document gives up another of the same set can take.
-        for change in documents.iter().filter(|change| change.body.is_none()) {
+        // First everything is let go, so that what one document gives up another of the same set can take.
+        for change in documents {
             next.remove(&change.key);
         }
         for change in documents {

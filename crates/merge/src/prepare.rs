@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use flux_resourceset_model::change::{DocumentChange, Key, Operation, Part, Verb};
 use flux_resourceset_model::{
-    Body, CLUSTERS, DnsName, Parts, ResourceType, Selector, TOMBSTONES, Tombstone, Violation,
+    Body, CLUSTERS, DnsName, FREEZES, Parts, ResourceType, Selector, TOMBSTONES, Tombstone, Violation,
 };
 use serde_json::Value;
 
@@ -15,7 +15,7 @@ use crate::refusal::Refusal;
 use crate::rewrite::{forget_alias, forget_known, keep_alias, rewritten};
 
 /// Violations of a valid document that does not fit the others.
-const CONFLICTS: [&str; 5] = ["dns_taken", "tombstone", "frozen", "exists", "referenced"];
+const CONFLICTS: [&str; 6] = ["immutable", "dns_taken", "tombstone", "frozen", "exists", "referenced"];
 
 /// What operations would leave behind.
 #[derive(Debug, Clone)]
@@ -180,6 +180,17 @@ impl<'a> Draft<'a> {
             (_, None) if self.broken.contains(key) => Ok(()),
             (_, None) => Err(Refusal::NotFound(key.clone())),
             (Verb::Delete, Some(body)) => self.delete(key, body, operation.force),
+            (_, Some(body)) if key.kind == FREEZES => {
+                let same =
+                    operation.body.as_ref().and_then(Value::as_object).is_some_and(|asked| {
+                        asked.iter().all(|(field, value)| body.get(field) == Some(value))
+                    });
+                if !same {
+                    let message = "a freeze stays as it is until it is lifted; put on another one beside it";
+                    self.wrong.push(Violation::new("", "immutable", message).of(key.clone()));
+                }
+                Ok(())
+            }
             (verb, Some(body)) => {
                 let Some(asked) = self.object(operation, key) else { return Ok(()) };
                 let after = rewritten(verb, body.clone(), asked, |body| kind.normalize(body));
@@ -338,7 +349,9 @@ impl<'a> Draft<'a> {
         let aliases = body.get("aliases").and_then(Value::as_array).into_iter().flatten().enumerate();
         let aliases = aliases.filter_map(|(at, alias)| Some((format!("/aliases/{at}"), alias.as_str()?)));
         for (pointer, dns) in dns.into_iter().chain(aliases) {
-            if let Some(other) = self.after.other_holder(key, dns) {
+            // Who gives a name up and who takes it are two changes, each of which is seen.
+            let before = || self.before.other_holder(key, dns).filter(|other| other.id != key.id);
+            if let Some(other) = self.after.other_holder(key, dns).or_else(before) {
                 wrong.push(dns_taken(&pointer, dns, &other));
             }
         }

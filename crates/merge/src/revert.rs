@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use flux_resourceset_model::change::{Key, Operation, Verb};
-use flux_resourceset_model::{Body, CLUSTERS, DnsName, Parts, ResourceType, SOURCES, TOMBSTONES, Tombstone};
+use flux_resourceset_model::{Body, CLUSTERS, Parts, ResourceType, SOURCES, TOMBSTONES, Tombstone};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -165,8 +165,6 @@ impl<'a> Undo<'a> {
         let (fleet, removed) = (self.fleet, std::mem::take(&mut self.removed));
         let mut operations = self.freed;
         operations.extend(self.buried);
-        // A DNS name is given up before it is taken.
-        self.written.sort_by_cached_key(|operation| takes_names(fleet, operation));
         operations.extend(self.written);
         let removals = dependents_first(fleet, removed).into_iter();
         operations.extend(removals.map(|key| Operation::new(Verb::Delete, key, None)));
@@ -175,19 +173,8 @@ impl<'a> Undo<'a> {
     }
 }
 
-/// Whether `operation` gives a cluster a DNS name that it has not.
-fn takes_names(fleet: &Fleet, operation: &Operation) -> bool {
-    let Some(Value::Object(body)) = &operation.body else { return false };
-    let aliases = body.get("aliases").and_then(Value::as_array).into_iter().flatten();
-    let names = body.get("cluster_dns").into_iter().chain(aliases).filter_map(Value::as_str);
-    let own = fleet.cluster(&operation.key.id);
-    let own: BTreeSet<_> =
-        own.into_iter().flat_map(|cluster| cluster.dns_names()).map(DnsName::new).collect();
-    operation.key.kind == CLUSTERS && names.map(DnsName::new).any(|name| !own.contains(&name))
-}
-
 /// `keys` in an order in which each can be removed: what refers to another goes before it.
-fn dependents_first(fleet: &Fleet, mut keys: BTreeSet<Key>) -> Vec<Key> {
+pub(crate) fn dependents_first(fleet: &Fleet, mut keys: BTreeSet<Key>) -> Vec<Key> {
     let mut ordered = Vec::new();
     while !keys.is_empty() {
         let free = |key: &&Key| !fleet.referrers(key).any(|referrer| keys.contains(referrer));

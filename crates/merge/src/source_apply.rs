@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use flux_resourceset_model::change::{Key, Operation, Verb};
-use flux_resourceset_model::{Body, ResourceType, SOURCES, Source, Violation};
+use flux_resourceset_model::{Body, FREEZES, ResourceType, SOURCES, Source, Violation};
 use serde_json::Value;
 
 use crate::file::File;
 use crate::fleet::Fleet;
+use crate::revert::dependents_first;
 
 /// Files that are to be applied.
 #[derive(Debug, Clone, PartialEq)]
@@ -145,8 +146,9 @@ impl<'a> Apply<'a> {
     /// Deletes what the files no longer have, whatever refers to something before that.
     fn prune(&mut self) {
         let Some((source, applied)) = self.last else { return };
-        let gone = keys(source).filter(|key| !self.wanted.contains(key));
-        let mut pending: BTreeSet<Key> = gone.clone().filter(|key| self.fleet.get(key).is_some()).collect();
+        // A brake is let go by whoever looks at what has gathered, not by a file that lacks it.
+        let gone = keys(source).filter(|key| !self.wanted.contains(key) && key.kind != FREEZES);
+        let pending: BTreeSet<Key> = gone.clone().filter(|key| self.fleet.get(key).is_some()).collect();
         self.pruned = gone.collect();
         for key in &pending {
             let changed = self.fleet.get(key).is_some_and(|document| document.revision() > applied);
@@ -154,12 +156,8 @@ impl<'a> Apply<'a> {
                 self.disputed.push(Disputed { key: key.clone(), owner: None });
             }
         }
-        while let Some(first) = pending.first() {
-            let is_free = |key: &&Key| !self.fleet.referrers(key).any(|referrer| pending.contains(referrer));
-            let key = pending.iter().find(is_free).unwrap_or(first).clone();
-            pending.remove(&key);
-            self.operations.push(Operation::new(Verb::Delete, key, None));
-        }
+        let removals = dependents_first(self.fleet, pending).into_iter();
+        self.operations.extend(removals.map(|key| Operation::new(Verb::Delete, key, None)));
     }
 
     /// Notes what the source owns now, and what others no longer do.

@@ -4,8 +4,8 @@
 use std::fmt::Display;
 
 use flux_resourceset_merge::{NoAnswer, NoExplanation, NoList, Plan, Refusal};
-use flux_resourceset_model::Violation;
 use flux_resourceset_model::change::{Key, Operation, Part};
+use flux_resourceset_model::{FREEZES, Violation};
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use serde_json::{Value, json};
 
@@ -130,6 +130,11 @@ impl ApiError {
     /// Says in each violation that comes from one of `operations` in which document it is: whoever did not
     /// write them knows them by nothing else.
     pub(crate) fn naming(mut self, operations: &[Operation]) -> Self {
+        let one = |error: &Self| match error.violations.as_slice() {
+            [only] => only.to_string(),
+            _ => String::new(),
+        };
+        let said = one(&self);
         for violation in self.violations.iter_mut().filter(|violation| violation.document.is_none()) {
             let operation = match operations {
                 [only] => Some(only),
@@ -138,6 +143,10 @@ impl ApiError {
             violation.document = operation.map(|operation| operation.key.clone());
         }
         self.violations.iter_mut().for_each(|violation| violation.change = None);
+        if !said.is_empty() {
+            // Where there is but one, the sentence says it too.
+            self.message = self.message.replace(&said, &one(&self)).into();
+        }
         self
     }
 
@@ -239,8 +248,15 @@ pub(crate) fn refused(refusal: Refusal) -> ApiError {
         Refusal::Invalid(_) => Status::BadRequest,
         Refusal::Exists(_) | Refusal::Referenced { .. } | Refusal::Conflict(_) => Status::Conflict,
     };
-    let message = sentence(&refusal);
-    let violations = refusal.violations().to_vec();
+    let message = match &refusal {
+        Refusal::Exists(key) if key.kind == FREEZES => {
+            format!("{key} exists already; lift it first, or give this one another id.")
+        }
+        refusal => sentence(refusal),
+    };
+    let mut violations = refusal.violations().to_vec();
+    // In the order of the changes, whichever check met them first.
+    violations.sort_by_key(|violation| violation.change);
     ApiError::new(status, refusal.code(), message).violating(violations)
 }
 

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use flux_resourceset_merge::Fleet;
-use flux_resourceset_model::change::Operation;
-use flux_resourceset_model::{Selector, Violation};
+use flux_resourceset_model::change::{Key, Operation};
+use flux_resourceset_model::{FREEZES, Selector, Violation};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -41,4 +41,18 @@ pub(crate) fn wanted(operation: Operation) -> Wanted {
         Err(ApiError::bad_request("invalid", format!("The document is not valid: {message}."))
             .violating(vec![violation]))
     })
+}
+
+/// When the first of the freezes began that held, in the fleet of `past`, a cluster which only the freeze
+/// `key` holds now.
+pub(crate) fn earlier(now: &Fleet, key: &Key, past: &Fleet) -> Option<u64> {
+    let only_this = |id: &&str| {
+        now.subject(id).is_some_and(|cluster| {
+            let mut freezes = now.freezes_of(cluster);
+            freezes.next().is_some_and(|freeze| freeze.id == key.id) && freezes.next().is_none()
+        })
+    };
+    let clusters = now.subjects().filter(only_this).filter_map(|id| past.subject(id));
+    let freezes = clusters.flat_map(|cluster| past.freezes_of(cluster));
+    freezes.filter_map(|freeze| Some(past.get(&Key::new(FREEZES, &freeze.id))?.revision())).min()
 }

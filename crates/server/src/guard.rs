@@ -108,7 +108,10 @@ fn gathered(fleet: &Fleet, since: &Since, prepared: &Prepared) -> Plan {
             .is_some_and(|cluster| fleet.freezes_of(cluster).any(|freeze| freeze.id == since.freeze));
         held && after.subject(id).is_some_and(|cluster| after.freezes_of(cluster).next().is_none())
     };
-    flux_resourceset_merge::plan_of(before, after, changed.iter(), lifted)
+    let mut plan = flux_resourceset_merge::plan_of(before, after, changed.iter(), lifted);
+    // It is made on the head; the fleet of then is what that is compared with.
+    plan.revision = fleet.revision();
+    plan
 }
 
 /// The documents of one type that differ between two fleets.

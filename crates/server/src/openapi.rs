@@ -3,6 +3,7 @@
 mod history;
 mod schema;
 
+use flux_resourceset_model::CLUSTERS;
 use http::Method;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -192,7 +193,9 @@ fn responses(route: &Route) -> Value {
     let (status, success) = success(route);
     responses.insert(status.into(), success);
     if matches!(route.action, Action::Read | Action::ReadPart) {
-        responses.insert("304".into(), json!({"description": "The client has it already (If-None-Match)."}));
+        let mut unmodified = json!({"description": "The client has it already (If-None-Match)."});
+        unmodified["headers"] = headers(route).unwrap_or_default();
+        responses.insert("304".into(), unmodified);
     }
     if route.action == Action::ReplacePart {
         let mut appended = responses.values().next().cloned().unwrap_or_default();
@@ -274,30 +277,39 @@ fn success(route: &Route) -> (&'static str, Value) {
 
 fn headers(route: &Route) -> Option<Value> {
     let text = |description: &str| json!({"description": description, "schema": {"type": "string"}});
+    let number = |description: &str| json!({"description": description, "schema": {"type": "integer"}});
     let etag =
         || text("The document's entity tag: the revision that wrote it and a digest of its content. Strong.");
-    let of_the_past = || json!({"description": "Of which revision this is, where the past was asked for.", "schema": {"type": "integer"}});
-    match route.action {
-        Action::List | Action::Entry => {
-            let total = "How many documents match, whatever limit and offset say.";
-            Some(json!({"X-Total-Count": {"description": total, "schema": {"type": "integer"}}}))
+    let of_the_past = || number("Of which revision this is, where the past was asked for.");
+    let mut headers = match route.action {
+        Action::List => {
+            json!({"X-Total-Count": number("How many documents match, whatever limit and offset say.")})
+        }
+        Action::Entry => {
+            json!({"X-Total-Count": number("How many documents were changed, whatever limit and offset say.")})
         }
         Action::History => {
-            Some(json!({"Link": text("The next page, with `rel=\"next\"`, where there is one.")}))
+            json!({"Link": text("The next page, with `rel=\"next\"`, where there is one.")})
         }
-        Action::Poll | Action::FleetList => Some(json!({"X-Revision": of_the_past()})),
-        Action::Export => {
-            let revision = "The revision that this is the whole of.";
-            Some(json!({"X-Revision": {"description": revision, "schema": {"type": "integer"}}}))
-        }
+        Action::Poll | Action::FleetList => json!({"X-Revision": of_the_past()}),
+        Action::Export => json!({"X-Revision": number("The revision that this is the whole of.")}),
         Action::Create | Action::Restore => {
-            Some(json!({"ETag": etag(), "Location": text("The document's path.")}))
+            json!({"ETag": etag(), "Location": text("The document's path.")})
         }
-        Action::Read | Action::ReadPart => Some(json!({"ETag": etag(), "X-Revision": of_the_past()})),
-        Action::Replace | Action::Patch => Some(json!({"ETag": etag()})),
-        Action::ReplacePart | Action::PatchPart | Action::Wipe => Some(json!({"ETag": etag()})),
-        _ => None,
+        Action::Read | Action::ReadPart => json!({"ETag": etag(), "X-Revision": of_the_past()}),
+        Action::Replace | Action::Patch | Action::ReplacePart | Action::PatchPart | Action::Wipe => {
+            json!({"ETag": etag()})
+        }
+        Action::Delete | Action::DeletePart => json!({}),
+        _ => return None,
+    };
+    let of_one =
+        !matches!(route.action, Action::List) && route.kind.is_some_and(|kind| kind.plural() == CLUSTERS);
+    if of_one {
+        headers["X-Frozen"] =
+            text("The freezes that hold the cluster, separated by commas, where it is frozen.");
     }
+    Some(headers).filter(|headers| headers.as_object().is_some_and(|headers| !headers.is_empty()))
 }
 
 fn reference(schema: &str) -> Value {

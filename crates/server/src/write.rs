@@ -7,7 +7,7 @@ use std::time::Duration;
 use flux_resourceset_merge::{Fleet, Plan, Prepared};
 use flux_resourceset_model::Body;
 use flux_resourceset_model::change::{ChangeSet, DocumentChange, Entry, EntryId, Key, Operation, Part};
-use flux_resourceset_store::{Changes, Committed, Error, ErrorKind};
+use flux_resourceset_store::{Changes, Committed, Error, ErrorKind, Position};
 use tokio::sync::Mutex;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout};
@@ -171,8 +171,8 @@ impl Writer {
             return Ok(None);
         }
         match checked(&head, ask, self.removal_limit).await {
-            Ok(Checked::Changes { operations, prepared }) => {
-                match self.commit(&head, change_set(ask, id, operations, prepared)).await? {
+            Ok(Checked::Changes { operations, prepared, next }) => {
+                match self.commit(&head, change_set(ask, id, operations, *prepared), next).await? {
                     Committing::Done(entry) => return Ok(Some(Outcome::Done(Done::of(head, entry)))),
                     Committing::Moved => self.catch_up().await?,
                     Committing::Unknown(error) => *doubt = Some(Doubt::again(doubt.take(), head, error)),
@@ -194,7 +194,8 @@ impl Writer {
         Outcome::Done(Done::of(before.clone(), entry))
     }
 
-    async fn commit(&self, head: &Head, change_set: ChangeSet) -> Result<Committing, ApiError> {
+    /// Commits on top of `head`; `next` is the fleet with the change set.
+    async fn commit(&self, head: &Head, change_set: ChangeSet, next: Fleet) -> Result<Committing, ApiError> {
         let asked = Moment::now();
         let commit = head.store.commit(head.position, vec![change_set]);
         match timeout(LONGEST_COMMIT, commit).await.unwrap_or_else(|_| Err(unsaid())) {
@@ -202,7 +203,7 @@ impl Writer {
                 let entry = entries.into_iter().next();
                 let entry =
                     entry.ok_or_else(|| ApiError::internal("the store committed without an entry"))?;
-                self.take(head, &entry, asked).await;
+                self.take(head, &entry, next, asked).await;
                 Ok(Committing::Done(entry))
             }
             Ok(Committed::Conflict(_)) => Ok(Committing::Moved),
@@ -219,7 +220,11 @@ impl Writer {
 
     /// Swaps in what was just committed: nobody else can have written between. Where that fails, polls
     /// end and the log says why; the write is stored all the same.
-    async fn take(&self, head: &Head, entry: &Entry, asked: Moment) {
+    async fn take(&self, head: &Head, entry: &Entry, next: Fleet, asked: Moment) {
+        if next.revision() == entry.revision {
+            let position = Position { revision: entry.revision, entry: entry.change_set.entry };
+            return self.view.advance(&Head { fleet: next, position, confirmed: asked, ..head.clone() });
+        }
         match follow::applied(head.clone(), vec![entry.clone()]).await {
             Ok(next) => self.view.advance(&Head { confirmed: asked, ..next }),
             Err(behind) => drop(self.behind(behind)),
@@ -300,7 +305,9 @@ enum Checked {
     Nothing(Outcome),
     Changes {
         operations: Vec<Operation>,
-        prepared: Prepared,
+        prepared: Box<Prepared>,
+        /// The fleet that everyone who follows the store will make of it.
+        next: Fleet,
     },
 }
 
@@ -326,7 +333,10 @@ fn check(head: &Head, ask: &Ask, removal_limit: usize) -> Result<Checked, ApiErr
         let done = Done { before: head.clone(), operations, entry: None };
         return Ok(Checked::Nothing(Outcome::Done(Box::new(done))));
     }
-    Ok(Checked::Changes { operations, prepared })
+    // What nobody could follow must never be stored.
+    let next = head.fleet.apply(head.position.revision + 1, &prepared.documents);
+    let next = next.map_err(|error| ApiError::internal(format_args!("cannot be followed: {error}")))?;
+    Ok(Checked::Changes { operations, prepared: Box::new(prepared), next })
 }
 
 impl Condition {

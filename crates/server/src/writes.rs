@@ -60,8 +60,7 @@ impl Service {
     /// What comes of the write, which must say why it is made where the settings ask for that.
     pub(crate) async fn outcome(&self, ask: Ask) -> Result<Outcome, ApiError> {
         if self.config.require_reason && ask.reason.is_none() && !ask.confirmation.plan_only {
-            let message =
-                "This server keeps no change without a reason: send one in the header X-Change-Reason.";
+            let message = "This server keeps no change without a reason: send one in the header X-Change-Reason, or as `reason` of a change set.";
             return Err(ApiError::bad_request("reason_required", message));
         }
         self.writer.write(ask).await
@@ -126,8 +125,15 @@ impl Service {
     pub(crate) async fn since(&self, key: &Key) -> Result<Since, ApiError> {
         let head = self.view.now().known()?.clone();
         let document = head.fleet.get(key).ok_or_else(|| no_such_document(key))?;
-        let past = self.pasts.fleet(&head, document.revision().saturating_sub(1)).await?;
-        Ok(Since { past: Arc::new(past), freeze: key.id.clone() })
+        let mut revision = document.revision();
+        loop {
+            let past = self.pasts.fleet(&head, revision.saturating_sub(1)).await?;
+            // Another freeze may have held these clusters when this one began, and have been lifted since.
+            match freezes::earlier(&head.fleet, key, &past.fleet) {
+                Some(began) if began < revision => revision = began,
+                _ => return Ok(Since { past: Arc::new(past), freeze: key.id.clone() }),
+            }
+        }
     }
 
     /// Brings a deleted cluster back, or lets a held one go.
@@ -203,10 +209,11 @@ impl Service {
         let files = Arc::new(files);
         let (head, asked) = (self.known()?, Arc::clone(&files));
         let fleet = head.fleet.clone();
-        let looked = spawn_blocking(move || files::operations(&fleet, &asked).err());
-        if let Some(error) = looked.await.map_err(ApiError::internal)? {
-            return Err(error.named(&*head.store).await);
-        }
+        let looked = spawn_blocking(move || files::operations(&fleet, &asked));
+        let operations = match looked.await.map_err(ApiError::internal)? {
+            Ok(operations) => operations,
+            Err(error) => return Err(error.named(&*head.store).await),
+        };
         let source = files.source.is_some();
         let wanted: Wanted =
             Arc::new(move |fleet: &Fleet| files::operations(fleet, &files).map_err(NotApplied::into_error));
@@ -217,7 +224,8 @@ impl Service {
                 "Files are applied for a source, which owns the documents then: name one in `source`.";
             return Err(ApiError::bad_request("invalid", message));
         }
-        match self.outcome(ask).await? {
+        // Whoever wrote files knows documents, and no operations.
+        match self.outcome(ask).await.map_err(|error| error.naming(&operations))? {
             Outcome::Done(done) => Ok(answer_changes(&done)),
             Outcome::Planned(planned) => files::answer_plan(&planned),
         }

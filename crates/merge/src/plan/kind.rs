@@ -15,7 +15,8 @@ pub enum EffectKind {
     /// It was enabled and is not. Destructive.
     Disable,
     /// Its delivery, chart name, release name or target namespace changes, so that Flux uninstalls
-    /// what is there and installs anew. Destructive.
+    /// what is there and installs anew; or a cluster's environment does, so that it leaves the list of
+    /// that environment, and whatever protected it there. Destructive.
     Replace,
     /// It is new in the answer.
     Install,

@@ -101,6 +101,7 @@ impl<'a> Planner<'a> {
             _ if was == now => return false,
             (Some(_), None) => EffectKind::Remove,
             (None, _) => EffectKind::Install,
+            (Some(was), Some(now)) if was.environment != now.environment => EffectKind::Replace,
             _ => EffectKind::Change,
         };
         let fields = match (&was, &now) {
@@ -190,7 +191,9 @@ impl<'a> Planner<'a> {
     fn happens(&mut self, subject: Subject<'a>, same: Same<'a>) {
         if same.effect.is_destructive() {
             self.destructive.insert(subject.id);
-            let clusters = [(self.before, subject.was), (self.after, subject.now)];
+            // Of a list that is filtered by environment it is the one left that loses a cluster.
+            let now = subject.now.filter(|_| same.kind != CLUSTERS);
+            let clusters = [(self.before, subject.was), (self.after, now)];
             let protects = |(fleet, cluster): (&Fleet, Option<&Cluster>)| {
                 cluster.is_some_and(|cluster| fleet.rules().protects(&cluster.environment))
             };

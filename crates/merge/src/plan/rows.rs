@@ -81,9 +81,9 @@ fn by_id<'a>(
     kind: &'a ResourceType,
     scope: &Scope<'_>,
 ) -> Vec<Placed<'a>> {
-    let sources = cluster.into_iter().flat_map(|cluster| fleet.sources(cluster, kind));
-    let mut sources: Vec<_> =
-        sources.enumerate().filter(|(_, source)| scope.holds(kind.plural(), source.id())).collect();
+    let wanted = |id: &str| scope.holds(kind.plural(), id);
+    let sources = cluster.into_iter().flat_map(|cluster| fleet.sources(cluster, kind, wanted));
+    let mut sources: Vec<_> = sources.enumerate().collect();
     // Stable, so that an id that was stored twice meets itself in order.
     sources.sort_by(|(_, one), (_, other)| one.id().cmp(other.id()));
     sources

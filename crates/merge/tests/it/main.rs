@@ -8,8 +8,8 @@
 )]
 
 mod answers;
-mod files;
 mod explain;
+mod files;
 mod history;
 mod laws;
 mod naive;

@@ -109,8 +109,9 @@ fn told(kind: &str, input: &str, was: &Value, is: &Value) -> Told {
         (true, _) => {
             leaves("", None, Some(is), &mut fields);
             fields.retain(|path, (_, to)| {
-                let own =
-                    !path.starts_with("cluster.") && path != "id" && (input != "" || path == "environment");
+                let own = !path.starts_with("cluster.")
+                    && path != "id"
+                    && (!input.is_empty() || path == "environment");
                 own && ![json!(""), json!([]), json!({})].contains(to)
             });
         }
@@ -136,6 +137,8 @@ fn told_kind(was: &Value, is: &Value) -> &'static str {
         "reorder"
     } else if was["enabled"] == true && is["enabled"] == false {
         "disable"
+    } else if was.get("environment") != is.get("environment") {
+        "replace"
     } else if was["delivery"] != is["delivery"]
         || (helm(was) && differ(&|input| input["component_path"].clone()))
         || (helm(was) && differ(&|input| release(input, "name")))
@@ -220,13 +223,15 @@ fn destroyed(before: &Documents, after: &Documents, changes: &Changes) -> [BTree
     let destructive = changes
         .iter()
         .filter(|(_, (was, is))| ["remove", "disable", "replace"].contains(&told_kind(was, is)));
-    let clusters: BTreeSet<String> = destructive.map(|((cluster, ..), _)| cluster.clone()).collect();
-    let is_prod = |cluster: &&String| {
-        [before, after].iter().any(|documents| {
-            documents["clusters"].get(*cluster).is_some_and(|cluster| cluster["environment"] == "prod")
-        })
+    let clusters: BTreeSet<String> = destructive.clone().map(|((cluster, ..), _)| cluster.clone()).collect();
+    let is_prod = |documents: &Documents, cluster: &String| {
+        documents["clusters"].get(cluster).is_some_and(|cluster| cluster["environment"] == "prod")
     };
-    let protected = clusters.iter().filter(is_prod).cloned().collect();
+    // A cluster that leaves an environment's list was protected there, or it was not.
+    let protected = destructive.clone().filter(|((cluster, kind, _), _)| {
+        is_prod(before, cluster) || (kind != "clusters" && is_prod(after, cluster))
+    });
+    let protected = protected.map(|((cluster, ..), _)| cluster.clone()).collect();
     let emptied = before["clusters"].keys().filter(|cluster| {
         let became_empty = TYPES.iter().any(|(_, path)| {
             !inputs(before, cluster, path).is_empty() && inputs(after, cluster, path).is_empty()

@@ -377,7 +377,9 @@ fn shown(history: &mut History, change: &[PastChange]) -> String {
         line.truncate(line.trim_end().len());
     }
     lines.extend(
-        conflicts.iter().map(|conflict| format!("conflict: {} {}", conflict.document, conflict.field)),
+        conflicts.iter().map(|conflict| {
+            format!("conflict: {} {}", conflict.document, conflict.field).trim_end().to_owned()
+        }),
     );
     match history.write(&operations) {
         Ok(documents) => lines.extend(documents.iter().map(|DocumentChange { key, body }| {
@@ -535,24 +537,6 @@ fn a_new_name_is_kept_as_an_alias() {
 }
 
 #[test]
-fn an_alias_that_changed_hands_is_given_up_before_it_is_taken() {
-    for [from, to] in [["us-1", "eu-1"], ["eu-1", "us-1"]] {
-        let mut history = scene();
-        let alias = |id: &str, aliases: Value| {
-            asked(Verb::Update, &format!("clusters/{id}"), json!({"aliases": aliases}))
-        };
-        does(&mut history, &[alias("us-1", Value::Null)]);
-        does(&mut history, &[alias(from, json!(["old.example.com"]))]);
-        let mut change = does(&mut history, &[alias(from, Value::Null)]);
-        change.extend(does(&mut history, &[alias(to, json!(["old.example.com"]))]));
-        let operations = history.fleet.revert(&change).operations;
-        let targets: Vec<_> = operations.iter().map(Operation::target).collect();
-        assert_eq!(targets, [format!("clusters/{to}"), format!("clusters/{from}")]);
-        assert!(history.fleet.prepare(&operations).is_ok());
-    }
-}
-
-#[test]
 fn holding_wiping_restoring_and_purging_are_undone() {
     let mut history = scene();
     let held = does(&mut history, &[delete("clusters/us-1")]);
@@ -707,6 +691,19 @@ fn what_was_made_anew_or_removed_since_is_a_conflict() {
     does(&mut history, &[delete("namespaces/n")]);
     insta::assert_snapshot!(shown(&mut history, &changed), @"conflict: namespaces/n");
     insta::assert_snapshot!(shown(&mut history, &added), @"");
+}
+
+#[test]
+fn what_was_made_and_only_turned_since_is_a_conflict() {
+    let mut history = scene();
+    let references = |ids: [&str; 2]| json!({"platform_components": ids.map(|id| json!({"id": id}))});
+    let mut cluster = references(["loki", "ingress"]);
+    for (field, value) in [("cluster_name", "x"), ("cluster_dns", "x"), ("environment", "dev")] {
+        cluster[field] = value.into();
+    }
+    let change = does(&mut history, &[asked(Verb::Create, "clusters/x", cluster)]);
+    does(&mut history, &[asked(Verb::Update, "clusters/x", references(["ingress", "loki"]))]);
+    insta::assert_snapshot!(shown(&mut history, &change), @"conflict: clusters/x");
 }
 
 #[test]

@@ -170,6 +170,50 @@ fn a_changed_dns_name_leaves_an_alias() {
 }
 
 #[test]
+fn a_dns_name_is_given_up_and_taken_in_two_changes() {
+    let cluster = |id: &str, aliases: Value| json!({"id": id, "cluster_name": id, "cluster_dns": format!("{id}.example.com"), "environment": "prod", "aliases": aliases});
+    let file = json!({"clusters": [cluster("a", json!([])), cluster("z", json!(["moves.example.com"]))]});
+    let mut history = History { fleet: Fleet::from_json(&file.to_string()).unwrap() };
+    let gives = operation(Verb::Patch, "clusters/z", json!({"aliases": null}));
+    let takes = operation(Verb::Patch, "clusters/a", json!({"aliases": ["moves.example.com"]}));
+    let at_once = history.write(&[gives.clone(), takes.clone()]).unwrap_err();
+    insta::assert_snapshot!(at_once.violations()[0], @"change 1: clusters/a/aliases/0: `moves.example.com` belongs to clusters/z; a DNS name never passes from one cluster to another unnoticed (dns_taken)");
+    history.write(&[gives]).unwrap();
+    history.write(&[takes]).unwrap();
+    // Followers apply what was committed in whatever order its documents stand.
+    let changes = |names: [&'static str; 2]| {
+        let change = |(id, alias): (&str, &str)| {
+            let body = cluster(id, json!([alias])).to_string().into_bytes();
+            DocumentChange { key: Key::new("clusters", id), body: Some(body) }
+        };
+        ["a", "z"].into_iter().zip(names).map(change).collect::<Vec<_>>()
+    };
+    let there = history.fleet.apply(9, &changes(["one.example.com", "two.example.com"])).unwrap();
+    for names in
+        [["two.example.com", "one.example.com"], ["two.example.com", "three"], ["three", "one.example.com"]]
+    {
+        assert!(there.apply(10, &changes(names)).is_ok(), "{names:?}");
+    }
+    assert!(there.apply(10, &changes(["same.example.com", "same.example.com"])).is_err());
+}
+
+#[test]
+fn a_freeze_stays_as_it_is_until_it_is_lifted() {
+    let freeze = |reason: &str| json!({"selector": "environment=dev", "reason": reason});
+    let mut history = History { fleet: Fleet::from_json(BASE).unwrap() };
+    history.write(&[operation(Verb::Create, "freezes/f", freeze("bad"))]).unwrap();
+    history.write(&[operation(Verb::Update, "freezes/f", freeze("bad"))]).unwrap();
+    let edited = operation(Verb::Update, "freezes/f", freeze("other"));
+    insta::assert_snapshot!(history.write(std::slice::from_ref(&edited)).unwrap_err(), @"the change does not fit the fleet: a freeze stays as it is until it is lifted; put on another one beside it (immutable)");
+    let moved = operation(Verb::Patch, "clusters/c", json!({"environment": "qa"}));
+    assert!(history.write(&[edited, moved.clone()]).is_err());
+    let again = operation(Verb::Create, "freezes/f", freeze("bad"));
+    let lifted = operation(Verb::Delete, "freezes/f", Value::Null);
+    assert!(history.write(&[lifted.clone(), moved.clone(), again]).is_err());
+    history.write(&[lifted, moved]).unwrap();
+}
+
+#[test]
 fn a_protected_cluster_is_held_before_it_is_wiped() {
     let mut history = History { fleet: Fleet::from_json(BASE).unwrap() };
     history.write(&[operation(Verb::Patch, "clusters/c", json!({"environment": "prod"}))]).unwrap();

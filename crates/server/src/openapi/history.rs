@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 pub(super) fn schemas() -> [(String, Value); 4] {
     [
-        ("ChangeSummary".into(), object(merged(of_a_change(), json!({"documents": documents()})))),
-        ("Change".into(), object(merged(of_a_change(), json!({"documents": list(before_and_after())})))),
+        ("ChangeSummary".into(), whole(merged(of_a_change(), json!({"documents": documents()})), &[])),
+        ("Change".into(), whole(merged(of_a_change(), json!({"documents": list(before_and_after())})), &[])),
         ("Reverted".into(), reverted()),
         ("Explanation".into(), explanation()),
     ]
@@ -27,6 +27,15 @@ fn object(properties: Value) -> Value {
     json!({"type": "object", "properties": properties})
 }
 
+/// An object with all of `properties`, but perhaps for `optional`.
+pub(super) fn whole(properties: Value, optional: &[&str]) -> Value {
+    let names = properties.as_object().into_iter().flatten().map(|(name, _)| name.as_str());
+    let required: Vec<_> = names.filter(|name| !optional.contains(name)).map(str::to_owned).collect();
+    let mut object = object(properties);
+    object["required"] = required.into();
+    object
+}
+
 fn merged(mut properties: Value, more: Value) -> Value {
     if let (Value::Object(properties), Value::Object(more)) = (&mut properties, more) {
         properties.extend(more);
@@ -43,12 +52,13 @@ fn authorship() -> Value {
 }
 
 fn of_a_change() -> Value {
-    let operation = object(json!({
+    let operation = json!({
         "verb": {"type": "string", "enum": ["create", "update", "patch", "delete"]},
         "target": {"type": "string", "description": "`type/id`, `clusters/{id or *}/{field}/{part}`."},
         "select": text(), "allow_empty": {"type": "boolean"}, "force": {"type": "boolean"},
         "body": {"description": "As it was sent; not in lists.", "nullable": true}
-    }));
+    });
+    let operation = whole(operation, &["select", "allow_empty", "force", "body"]);
     let of_it = json!({
         "request_id": text(), "operations": list(operation), "operation_count": count(),
         "document_count": count()
@@ -63,15 +73,22 @@ fn documents() -> Value {
 
 fn before_and_after() -> Value {
     let side = || json!({"type": "object", "nullable": true, "additionalProperties": true});
-    object(json!({"type": text(), "id": text(), "before": side(), "after": side()}))
+    whole(json!({"type": text(), "id": text(), "before": side(), "after": side()}), &[])
+}
+
+/// What undoing a change leaves as it is.
+pub(super) fn skipped() -> Value {
+    let by = whole(authorship(), &[]);
+    let skipped = whole(json!({"document": text(), "field": text(), "changed_by": list(by)}), &[]);
+    let description = "Fields that were changed again since, by whom, and are left as they are; of a revert.";
+    json!({"type": "array", "items": skipped, "description": description})
 }
 
 fn reverted() -> Value {
-    let skipped = object(json!({
-        "document": text(), "field": text(), "changed_by": list(object(authorship()))
-    }));
-    let skipped = object(json!({"skipped": list(skipped)}));
-    json!({"allOf": [{"$ref": "#/components/schemas/Changed"}, skipped]})
+    json!({"allOf": [
+        {"$ref": "#/components/schemas/Changed"},
+        whole(json!({"skipped": skipped()}), &[]),
+    ]})
 }
 
 fn explanation() -> Value {
@@ -83,13 +100,14 @@ fn explanation() -> Value {
             "not_after": {"type": "integer", "description": "At this revision it was so already; nothing further back was looked at."}
         }),
     );
-    let field = object(json!({
+    let field = json!({
         "path": text(), "value": any(),
         "from": {"type": "string", "enum": ["catalog", "override", "patch", "definition", "cluster", "default"]},
         "document": text(), "field": text(),
-        "overrode": object(json!({"value": any(), "from": text()})),
+        "overrode": whole(json!({"value": any(), "from": text()}), &[]),
         "changed": object(changed)
-    }));
-    let input = object(json!({"type": text(), "id": text(), "fields": list(field)}));
-    object(json!({"cluster": text(), "revision": count(), "inputs": list(input)}))
+    });
+    let input = json!({"type": text(), "id": text(), "fields": list(whole(field, &["overrode"]))});
+    let inputs = list(whole(input, &[]));
+    whole(json!({"cluster": text(), "revision": count(), "inputs": inputs}), &[])
 }

@@ -4,6 +4,7 @@
 use flux_resourceset_model::{FREEZES, Parts, ResourceType, SOURCES, built_in};
 use serde_json::{Map, Value, json};
 
+use super::history::{skipped, whole};
 use crate::routes::is_described;
 
 /// Keywords that mean the same in both, with plain values.
@@ -220,12 +221,14 @@ fn operating() -> Vec<(String, Value)> {
     let object = |properties: Value| json!({"type": "object", "properties": properties});
     let target =
         || json!({"type": "string", "description": "`type/id`, `clusters/{id or *}/{field}/{part}`."});
-    let fields = || list(object(json!({"path": text(), "from": any(), "to": any()})));
-    let group = |mut properties: Value| {
+    let fields = || list(whole(json!({"path": text(), "from": any(), "to": any()}), &["from", "to"]));
+    let group = |mut properties: Value, optional: &[&str]| {
         properties["count"] = count();
         properties["clusters"] = list(text());
-        list(object(properties))
+        list(whole(properties, optional))
     };
+    let side = || json!({"type": "object", "nullable": true, "additionalProperties": true});
+    let became = || json!({"type": "string", "enum": ["created", "updated", "deleted"]});
     let change = object(json!({
         "create": target(), "update": target(), "patch": target(), "delete": target(),
         "select": {"type": "string", "description": "A label selector, where the id is `*`."},
@@ -254,31 +257,45 @@ fn operating() -> Vec<(String, Value)> {
         ("ChangeSet".into(), change_set),
         (
             "Changed".into(),
-            object(json!({
-                "revision": count(),
-                "at": {"type": "string", "format": "date-time", "nullable": true},
-                "principal": {"type": "string", "nullable": true},
-                "reason": {"type": "string", "nullable": true},
-                "documents": list(object(json!({
-                    "type": text(), "id": text(),
-                    "change": {"type": "string", "enum": ["created", "updated", "deleted"]}
-                })))
-            })),
+            whole(
+                json!({
+                    "revision": count(),
+                    "at": {"type": "string", "format": "date-time", "nullable": true},
+                    "principal": {"type": "string", "nullable": true},
+                    "reason": {"type": "string", "nullable": true},
+                    "documents": list(whole(json!({"type": text(), "id": text(), "change": became()}), &[]))
+                }),
+                &[],
+            ),
         ),
         (
             "Plan".into(),
-            object(json!({
-                "revision": count(), "digest": text(), "clusters": count(),
-                "destructive": object(json!({"clusters": count(), "protected": count(), "emptied": count()})),
-                "confirmation": list(text()),
-                "effects": group(json!({
-                    "effect": text(), "destructive": flag(), "type": text(), "input": text(),
-                    "fields": fields(), "on_remove": text()
-                })),
-                "hidden": group(json!({"type": text(), "input": text(), "fields": fields()})),
-                "warnings": group(json!({"code": text(), "message": text()})),
-                "frozen": group(json!({"freeze": text(), "reason": text()}))
-            })),
+            whole(
+                json!({
+                    "revision": count(), "digest": text(), "clusters": count(),
+                    "destructive": whole(json!({"clusters": count(), "protected": count(), "emptied": count()}), &[]),
+                    "confirmation": list(text()),
+                    "effects": group(
+                        json!({
+                            "effect": text(), "destructive": flag(), "type": text(), "input": text(),
+                            "fields": fields(), "on_remove": text()
+                        }),
+                        &["on_remove", "fields"],
+                    ),
+                    "hidden": group(json!({"type": text(), "input": text(), "fields": fields()}), &[]),
+                    "warnings": group(json!({"code": text(), "message": text()}), &[]),
+                    "frozen": group(json!({"freeze": text(), "reason": text()}), &[]),
+                    "documents": {
+                        "type": "array", "description": "What files would change; in the plan of an apply.",
+                        "items": whole(
+                            json!({"type": text(), "id": text(), "change": became(), "before": side(), "after": side()}),
+                            &[],
+                        )
+                    },
+                    "skipped": skipped()
+                }),
+                &["documents", "skipped"],
+            ),
         ),
     ]
 }

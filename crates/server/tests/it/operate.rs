@@ -317,6 +317,35 @@ fn a_freeze_stops_what_it_selects_until_it_is_lifted() {
 }
 
 #[test]
+fn what_gathered_under_an_earlier_freeze_is_shown_when_the_last_is_lifted() {
+    let server = fleet();
+    let writer = server.writer();
+    let freeze = |id: &str, selector: &str| {
+        let body = json!({"id": id, "selector": selector, "reason": "why"});
+        writer.post("/api/v2/freezes", body).expect(201);
+    };
+    let gathered = |id: &str| {
+        let plan = writer.delete(&format!("/api/v2/freezes/{id}?plan=true")).expect(200).json();
+        plan["effects"].as_array().unwrap().iter().map(|effect| effect["type"].clone()).collect::<Vec<_>>()
+    };
+    freeze("one", "id=c1");
+    writer.put("/clusters/c1/platform_components/p1", json!({"oci_tag": "1.1.0"})).expect(200);
+    freeze("two", "");
+    writer.delete("/clusters/c1/namespaces/n1").expect(200);
+    assert_eq!(gathered("one"), Vec::<Value>::new(), "the other one holds it still");
+    writer.delete("/api/v2/freezes/one").expect(200);
+    assert_eq!(gathered("two"), ["namespaces", "platform_components"]);
+}
+
+#[test]
+fn a_cluster_leaves_a_protected_environment_when_that_is_confirmed() {
+    let server = fleet();
+    let writer = server.writer();
+    writer.confirmed("PATCH", "/clusters/p", Some(json!({"environment": "dev"}))).expect(200);
+    writer.patch("/clusters/p", json!({"environment": "prod"})).expect(200);
+}
+
+#[test]
 fn a_protected_cluster_goes_in_two_steps_and_comes_back_whole() {
     let server = fleet();
     let (writer, reader) = (server.writer(), server.reader());
