@@ -69,6 +69,10 @@ pub(crate) fn run(page: &str, folder: &Path, variables: &[(&str, &str)]) -> Chec
             checked.put(&shown);
         } else {
             checked.wrong.push(format!("line {at}: {command}\n{}\n", printed.join("\n")));
+            // So that what comes later is wrong only where it is wrong itself.
+            for line in shown.iter().filter(|line| first_name(line).is_some()) {
+                printed.iter().any(|printed| line_matches(&evened(line), &evened(printed), &mut names));
+            }
             checked.put(&printed);
         }
     }
