@@ -30,6 +30,7 @@ struct Violation {
     /// `clusters/a`, or nothing where there is only one document.
     document: String,
     pointer: String,
+    code: String,
     message: String,
 }
 
@@ -61,7 +62,8 @@ impl ApiError {
         let end = match (self.violations.as_slice(), self.code.as_deref()) {
             ([only], _) if self.message.contains(&only.message) => self.message.find(": "),
             // What follows is how to do it over HTTP.
-            (_, Some("referenced")) => self.message.find("; "),
+            (_, Some("referenced" | "changed_since" | "revert_conflict")) => self.message.find("; "),
+            (_, Some("frozen")) => self.message.find(". Delete"),
             _ => None,
         };
         self.message.get(..end.unwrap_or(self.message.len())).unwrap_or_default().trim_end_matches('.')
@@ -79,8 +81,8 @@ impl ApiError {
             match place_of(&violation.document) {
                 Some(place) => violation.document = place,
                 None if violation.document.is_empty() => {
-                    let pointer = violation.pointer.trim_start_matches("/documents");
-                    violation.pointer = place(pointer);
+                    let pointer = violation.pointer.strip_prefix("/documents");
+                    violation.pointer = pointer.map_or_else(|| violation.pointer.clone(), &place);
                 }
                 None => {}
             }
@@ -99,6 +101,11 @@ impl ApiError {
                 "remove these references first, patches included, or add --force to remove them with it"
                     .into(),
             ),
+            (400, _) if self.violations.iter().any(|violation| violation.code == "no_match") => Some(
+                "check the selector (`cluster list --select` shows what it matches), or add --allow-empty"
+                    .into(),
+            ),
+            (503, "frozen") => Some("`freeze lift` lifts it".into()),
             (400, "reason_required") => Some("give --reason, or export FLUX_API_REASON".into()),
             (409, "revert_conflict") => {
                 Some("add --skip-conflicts to leave these as they are, and take the rest back".into())
@@ -135,6 +142,7 @@ fn violation(violation: &Value) -> Violation {
         change: violation.get("change").and_then(Value::as_u64),
         document: violation.get("document").map(document).unwrap_or_default(),
         pointer: text("pointer"),
+        code: text("code"),
         message: text("message"),
     }
 }
@@ -169,7 +177,7 @@ impl fmt::Display for ApiError {
 
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Violation { change, document, pointer, message } = self;
+        let Violation { change, document, pointer, message, .. } = self;
         if let Some(index) = change {
             write!(f, "change {index}: ")?;
         }

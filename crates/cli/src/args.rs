@@ -118,7 +118,7 @@ pub(crate) enum Command {
     Apply(Apply),
     /// Check files, with no server
     #[command(
-        after_help = "Examples:\n  flux-resourceset-cli validate -f fleet\n  flux-resourceset-cli validate -f fleet.yaml --environments dev,prod"
+        after_help = "Examples:\n  flux-resourceset-cli validate -f fleet\n  flux-resourceset-cli validate -f fleet.yaml --environments dev,prod\n  flux-resourceset-cli validate -f team.yaml --partial"
     )]
     Validate(Validate),
     /// Workflows of the demo

@@ -85,6 +85,8 @@ fn inputs(
     as_of: &AsOf,
 ) -> Result<Value, Error> {
     client.inputs(dns, flux_path, as_of).map_err(|error| match error.code() {
+        // It may be one that was not there yet.
+        Some("unknown_cluster") if !as_of.is_now() => error,
         Some("unknown_cluster") => Error::Failed(format!(
             "no cluster, and no deleted one, has the id or DNS name {cluster}; \
              `cluster list` and `tombstone list` show all"

@@ -9,7 +9,10 @@ pub(crate) fn read(typed: &str) -> Result<String, String> {
 
 fn read_at(typed: &str, now: Timestamp) -> Result<String, String> {
     let moment = match ago(typed) {
-        Some(ago) => now.checked_sub(ago).map_err(|_| format!("{typed} ago is before all times"))?,
+        // Nobody means the nanoseconds of now.
+        Some(ago) => Timestamp::from_second(now.as_second())
+            .and_then(|now| now.checked_sub(ago))
+            .map_err(|_| format!("{typed} ago is before all times"))?,
         None => typed
             .parse()
             .map_err(|_| "write it like 2026-05-01T12:00:00Z, or how long ago: 90m, 2h, 3d, 1w".to_owned())?,

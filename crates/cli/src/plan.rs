@@ -114,6 +114,24 @@ pub(crate) struct DocumentChange {
     pub(crate) after: Value,
 }
 
+impl DocumentChange {
+    /// Whether somebody asked for it. What a source owns is noted beside, and how often it applied.
+    pub(crate) fn is_meant(&self) -> bool {
+        let owned = |side: &Value| side.get("documents").cloned();
+        self.kind != SOURCES || owned(&self.before) != owned(&self.after)
+    }
+
+    /// How many documents the source has after, where this is about what a source owns.
+    pub(crate) fn owned(&self) -> Option<usize> {
+        let lists = self.after.get("documents").and_then(Value::as_object).into_iter().flatten();
+        let count = lists.map(|(_, ids)| ids.as_array().map_or(0, Vec::len)).sum();
+        (self.kind == SOURCES).then_some(count)
+    }
+}
+
+/// The type in which the API notes what each source owns.
+const SOURCES: &str = "sources";
+
 impl Plan {
     /// Reads a plan; `None` where `json` is something else.
     pub(crate) fn read(json: Value) -> Option<Self> {
@@ -124,7 +142,10 @@ impl Plan {
     /// Whether anything at all would be another than before.
     pub(crate) fn changes(&self) -> bool {
         let Said { clusters, effects, hidden, documents, .. } = &self.said;
-        *clusters > 0 || !effects.is_empty() || !hidden.is_empty() || !documents.is_empty()
+        *clusters > 0
+            || !effects.is_empty()
+            || !hidden.is_empty()
+            || documents.iter().any(DocumentChange::is_meant)
     }
 
     /// On how many clusters it destroys something; where it destroys nothing, how many it changes.

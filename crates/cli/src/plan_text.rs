@@ -18,7 +18,8 @@ const LONGEST_VALUE: usize = 60;
 pub(crate) fn whole(plan: &Plan, view: View) -> String {
     let Said { effects, hidden, warnings, frozen, digest, documents, .. } = &plan.said;
     let mut lines = vec![view.paint.bold(&headline(plan))];
-    let diffs: String = documents.iter().map(|document| document_diff(document, view)).collect();
+    let meant = documents.iter().filter(|document| document.is_meant());
+    let diffs: String = meant.map(|document| document_diff(document, view)).collect();
     lines.extend(diffs.lines().map(str::to_owned));
     for effect in effects {
         effect_lines(&mut lines, effect, view);
@@ -54,10 +55,9 @@ pub(crate) fn short(plan: &Plan, view: View) -> String {
         effect_lines(&mut lines, effect, view);
     }
     if !rest.is_empty() {
-        lines.push(format!(
-            "and {} that destroy nothing; --plan shows all",
-            counted(rest.len() as u64, "effect")
-        ));
+        let verb = if rest.len() == 1 { "destroys" } else { "destroy" };
+        let rest = counted(rest.len() as u64, "effect");
+        lines.push(format!("and {rest} that {verb} nothing; --plan shows all"));
     }
     lines.join("\n") + "\n"
 }
@@ -69,14 +69,11 @@ pub(crate) fn reasons(plan: &Plan) -> String {
 }
 
 fn headline(plan: &Plan) -> String {
-    let Said { clusters: changed, destructive, documents, .. } = &plan.said;
+    let Said { clusters: changed, destructive, hidden, .. } = &plan.said;
     if *changed == 0 {
-        return match (plan.changes(), documents.len() as u64) {
-            (false, _) => "No cluster's answer changes.".into(),
-            (true, 0) => "No cluster's answer changes, since clusters override what would.".into(),
-            (true, documents) => {
-                format!("{} differ; no cluster's answer changes.", counted(documents, "document"))
-            }
+        return match hidden.is_empty() {
+            true => "No cluster's answer changes.".into(),
+            false => "No cluster's answer changes, since clusters override what would.".into(),
         };
     }
     let verb = if *changed == 1 { "changes" } else { "change" };
@@ -139,6 +136,10 @@ fn effect_lines(lines: &mut Vec<String>, effect: &Effect, view: View) {
 
 fn document_diff(document: &DocumentChange, view: View) -> String {
     let name = format!("{}/{}", document.kind, document.id);
+    if let Some(owned) = document.owned() {
+        let owned = counted(owned as u64, "document");
+        return format!("source {} owns {owned} then\n", printable(&document.id));
+    }
     let (from, to) = (format!("{name} now"), format!("{name} then"));
     unified::diff(&from, &to, &document.before, &document.after, view.paint)
 }

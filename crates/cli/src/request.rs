@@ -233,6 +233,12 @@ pub(crate) struct AsOf {
     pub(crate) at: Option<String>,
 }
 
+impl AsOf {
+    pub(crate) fn is_now(&self) -> bool {
+        self.revision.is_none() && self.at.is_none()
+    }
+}
+
 /// `{"inputs": [...]}`: the list of clusters that the management cluster reads.
 pub(crate) fn fleet() -> Request {
     Request::new(Method::GET, "/api/v2/flux/clusters".into())
@@ -244,7 +250,7 @@ pub(crate) fn inputs(dns: &str, flux_path: &str, as_of: &AsOf) -> Request {
         Request::new(Method::GET, format!("/api/v2/flux/clusters/{}/{}", encode(dns), encode(flux_path)))
             .with_some("revision", as_of.revision)
             .with_some("at", as_of.at.as_ref());
-    if request.query.is_empty() { request } else { request.privileged() }
+    if as_of.is_now() { request } else { request.privileged() }
 }
 
 fn document_path(plural: &str, id: &str) -> String {

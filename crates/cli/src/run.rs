@@ -37,7 +37,10 @@ pub(crate) fn run(cli: &Cli) -> Result<bool, Error> {
             return Ok(complete::write_script(*shell, &mut io::stdout().lock()).map(|()| false)?);
         }
     };
-    say_frozen(client);
+    // A refusal for that very reason says it already.
+    if !matches!(&end, Err(error) if error.code() == Some("frozen")) {
+        say_frozen(client);
+    }
     let shown: Shown = match end {
         Err(Error::Preview(shown)) => *shown,
         end => end?,

@@ -133,3 +133,32 @@ fn files_that_cannot_be_read_are_wrong_usage() {
         assert!(said.contains("nowhere: No such file"), "{said}");
     }
 }
+
+#[test]
+fn files_are_checked_without_a_server() {
+    let (folder, path) = folder();
+    let validate = |flags: &str| cli("", &format!("validate -f {path} {flags}"));
+    fs::write(
+        folder.path().join("a.yaml"),
+        "clusters:\n- id: eu-1\n  cluster_name: eu-1\n  cluster_dns: eu-1.example\n  environment: test\n",
+    )
+    .unwrap();
+    fs::write(folder.path().join("b.json"), r#"{"namespaces": [{"id": "a"}, {"id": "b"}]}"#).unwrap();
+    let mut command = validate("--environments dev,test");
+    command.env_clear();
+    assert_eq!(succeeds(command), json!({"clusters": 1, "namespaces": 2}));
+    let reference = "clusters:\n- id: eu-3\n  cluster_name: eu-3\n  cluster_dns: eu-3.example\n  environment: dev\n  namespaces: [{id: nope}]\n";
+    fs::write(folder.path().join("c.yml"), reference).unwrap();
+    let said = fails(validate("--environments dev,test"), 1);
+    assert!(said.contains("c.yml /clusters/0/namespaces/0/id: namespaces/nope does not exist"), "{said}");
+    succeeds(validate("--environments dev,test --partial"));
+    let more =
+        "---\nclusters:\n- id: eu-1\n  cluster_dns: a..b\n---\nnamespaces:\n- id: n\n  labels: {a b: c}\n";
+    fs::write(folder.path().join("c.yml"), more).unwrap();
+    assert_snapshot!(fails(validate(""), 1).replace(&path, "fleet"), @r#"
+    error: 3 mistakes in the files
+      fleet/a.yaml /clusters/0/environment: `test` is not one of this fleet's environments: dev, qa, uat, prod
+      fleet/c.yml (document 1) /clusters/0/id: `eu-1` is already the id of fleet/a.yaml /clusters/0
+      fleet/c.yml (document 2) /namespaces/0/labels/a b: the key "a b" is not a Kubernetes qualified name: `name` or `dns.prefix/name`, the name of at most 63 letters, digits, `-`, `_` and `.`
+    "#);
+}

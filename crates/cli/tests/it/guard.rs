@@ -95,7 +95,7 @@ fn what_needs_a_confirmation_says_both_ways_to_it() {
     13 clusters change; something is destroyed on 12.
     - 12 clusters lose namespace team
         eu-1, eu-2, eu-3, eu-4, eu-5, eu-6, eu-7, eu-8, eu-9, eu-10, eu-11, eu-12
-    and 1 effect that destroy nothing; --plan shows all
+    and 1 effect that destroys nothing; --plan shows all
     error: this needs a confirmation, since it removes something on 12 clusters; the limit is 10; nothing was changed. Run it again with one of
       --plan-digest d1
       --allow-removals 12
