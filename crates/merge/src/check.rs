@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use flux_resourceset_model::change::Key;
 use flux_resourceset_model::{
-    CLUSTERS, Cluster, Component, ComponentReference, Delivery, FREEZES, PLATFORM_COMPONENTS, ResourceType,
-    TOMBSTONES, Violation, check_helm_values, check_version, length_in_go,
+    CLUSTERS, Cluster, Component, ComponentReference, Delivery, DnsName, FREEZES, PLATFORM_COMPONENTS,
+    ResourceType, TOMBSTONES, Violation, check_helm_values, check_version, length_in_go,
 };
 use serde_json::Value;
 
@@ -65,6 +65,11 @@ fn frozen(before: &Fleet, after: &Fleet, key: &Key) -> Option<Violation> {
     if Listed::from(was) != Listed::from(now) {
         let message = format!("its entry in the fleet list would change; {why}");
         return Some(Violation::new("", "frozen", message));
+    }
+    let names: BTreeSet<_> = now.dns_names().map(DnsName::new).collect();
+    if let Some(given_up) = was.dns_names().find(|name| !names.contains(&DnsName::new(name))) {
+        let message = format!("it would no longer poll as {given_up}; {why}");
+        return Some(Violation::new("/aliases", "frozen", message));
     }
     if !freeze.holds(now) {
         let message = format!("it would no longer be selected by `{}`; {why}", freeze.selector);

@@ -143,6 +143,11 @@ impl File {
         self.operations.push(Operation::new(Verb::Create, key, Some(body.clone())));
     }
 
+    /// Where in the file the document stands.
+    pub(crate) fn place(&self, key: &Key) -> &str {
+        self.places.get(key).map_or("", String::as_str)
+    }
+
     /// What `refusal` says of documents, said of the file, with what was wrong with the file before.
     fn refused(&mut self, refusal: &Refusal) -> Vec<Violation> {
         if refusal.violations().is_empty() {

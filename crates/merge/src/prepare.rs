@@ -12,7 +12,10 @@ use crate::check::check;
 use crate::fleet::{Fleet, LoadError, dns_taken};
 use crate::part::{normalize_part, put_part, take_out};
 use crate::refusal::Refusal;
-use crate::rewrite::{forget_alias, forget_known, keep_alias, rewritten};
+use crate::rewrite::{forget_known, keep_alias, keep_name, rewritten};
+
+/// As long as the selector of a freeze may be.
+const LONGEST_SELECTOR: usize = 4096;
 
 /// Violations of a valid document that does not fit the others.
 const CONFLICTS: [&str; 6] = ["immutable", "dns_taken", "tombstone", "frozen", "exists", "referenced"];
@@ -135,6 +138,10 @@ impl<'a> Draft<'a> {
             let message = "a create names its document; update appends what a selected cluster lacks";
             return Err(Violation::new(select, "selector", message));
         }
+        if text.len() > LONGEST_SELECTOR {
+            let message = format!("is longer than {LONGEST_SELECTOR} bytes");
+            return Err(Violation::new(select, "too_long", message));
+        }
         let selector = text.parse::<Selector>();
         let selector = selector.map_err(|error| Violation::new(select, "selector", error.to_string()))?;
         let clusters =
@@ -194,6 +201,9 @@ impl<'a> Draft<'a> {
             (verb, Some(body)) => {
                 let Some(asked) = self.object(operation, key) else { return Ok(()) };
                 let after = rewritten(verb, body.clone(), asked, |body| kind.normalize(body));
+                if key.kind == TOMBSTONES {
+                    self.refuse_edit(key, &body, &after);
+                }
                 self.rewrite(kind, key, after, &body);
                 Ok(())
             }
@@ -222,6 +232,41 @@ impl<'a> Draft<'a> {
         Ok(())
     }
 
+    /// Of a tombstone only whether it is held can be changed: the rest is what the cluster was.
+    fn refuse_edit(&mut self, key: &Key, stored: &Body, body: &Body) {
+        let fields = stored.keys().chain(body.keys()).filter(|field| *field != "held");
+        let edited = fields.filter(|field| stored.get(*field) != body.get(*field));
+        let edited: BTreeSet<String> = edited.cloned().collect();
+        for field in edited {
+            let message = "a tombstone says what its cluster was, and stays so";
+            self.wrong.push(Violation::new(format!("/{field}"), "immutable", message).of(key.clone()));
+        }
+    }
+
+    /// What is wrong with the cluster that the tombstone `body` keeps.
+    fn check_kept(&self, body: &Body) -> Vec<Violation> {
+        let Some(Value::Object(cluster)) = body.get("cluster") else { return Vec::new() };
+        let mut wrong: Vec<_> = ["id", "cluster_dns"]
+            .into_iter()
+            .filter(|field| cluster.get(*field) != body.get(*field))
+            .map(|field| {
+                Violation::new(
+                    format!("/{field}"),
+                    "tombstone",
+                    format!("its `{field}` is another one than the tombstone's"),
+                )
+            })
+            .collect();
+        // What a newer release wrote into it is no fault, and a wiped one is only remembered.
+        if body.get("held").is_some_and(|held| *held == true)
+            && let Some(kind) = ResourceType::of(CLUSTERS)
+        {
+            let judged = kind.validate(cluster, self.before.rules()).into_iter();
+            wrong.extend(judged.filter(|violation| violation.code != "unknown_field"));
+        }
+        wrong.into_iter().map(|violation| violation.under("/cluster")).collect()
+    }
+
     /// A cluster may come back over its own tombstone, under the name it had; former names come with it.
     fn bury_no_more(&mut self, key: &Key, body: &mut Body) {
         let Some(tombstone) = self.after.tombstone(&key.id) else { return };
@@ -243,14 +288,8 @@ impl<'a> Draft<'a> {
     }
 
     fn rewrite(&mut self, kind: &ResourceType, key: &Key, mut body: Body, stored: &Body) {
-        let dns = |body: &Body| body.get("cluster_dns").and_then(Value::as_str).map(String::from);
-        if key.kind == CLUSTERS
-            && let (Some(before), Some(now)) = (dns(stored), dns(&body))
-            && DnsName::new(&before) != DnsName::new(&now)
-        {
-            // The cluster goes on polling under its old name until its provider is changed.
-            forget_alias(&mut body, &now);
-            keep_alias(&mut body, &before);
+        if key.kind == CLUSTERS {
+            keep_name(stored, &mut body);
         }
         self.write(kind, key, &body, Some(stored));
     }
@@ -339,6 +378,9 @@ impl<'a> Draft<'a> {
     /// Takes `body` as the document `key`, if it is right by itself.
     fn write(&mut self, kind: &ResourceType, key: &Key, body: &Body, stored: Option<&Body>) {
         let mut wrong = kind.validate(body, self.before.rules());
+        if key.kind == TOMBSTONES && stored.is_none() {
+            wrong.extend(self.check_kept(body));
+        }
         if let Some(stored) = stored.filter(|_| !wrong.is_empty()) {
             forget_known(&mut wrong, &kind.validate(stored, self.before.rules()));
         }

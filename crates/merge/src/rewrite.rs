@@ -45,6 +45,17 @@ fn merge_patch(into: &mut Body, patch: Body) {
     }
 }
 
+/// Keeps the name that the cluster `stored` had, where `body` says another: the cluster goes on polling
+/// under it until its provider is changed.
+pub(crate) fn keep_name(stored: &Body, body: &mut Body) {
+    let dns = |body: &Body| body.get("cluster_dns").and_then(Value::as_str).map(String::from);
+    let (Some(before), Some(now)) = (dns(stored), dns(body)) else { return };
+    if DnsName::new(&before) != DnsName::new(&now) {
+        forget_alias(body, &now);
+        keep_alias(body, &before);
+    }
+}
+
 /// Makes `dns` a former name of the cluster `body`, unless it is one of its names already.
 pub(crate) fn keep_alias(body: &mut Body, dns: &str) {
     let same = |name: &Value| name.as_str().map(DnsName::new) == Some(DnsName::new(dns));
@@ -58,8 +69,7 @@ pub(crate) fn keep_alias(body: &mut Body, dns: &str) {
     }
 }
 
-/// Makes `dns` no former name of the cluster `body`.
-pub(crate) fn forget_alias(body: &mut Body, dns: &str) {
+fn forget_alias(body: &mut Body, dns: &str) {
     let Some(Value::Array(aliases)) = body.get_mut("aliases") else { return };
     aliases.retain(|name| name.as_str().map(DnsName::new) != Some(DnsName::new(dns)));
     if aliases.is_empty() {

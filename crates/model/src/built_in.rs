@@ -327,15 +327,15 @@ fn source() -> Declaration {
         id: label(63),
         schema: json!({
             "type": "object",
-            "required": ["id", "applies", "documents"],
+            "required": ["id", "documents"],
             "additionalProperties": false,
             "x-min-reader": 2,
             "properties": {
                 "id": label(63),
-                "applies": {"type": "integer", "minimum": 0},
                 "documents": {
                     "type": "object",
-                    "additionalProperties": {"type": "array", "items": {"type": "string"}}
+                    "description": "By the plural of their type and their id: a digest of each document as it was applied.",
+                    "additionalProperties": {"type": "object", "additionalProperties": {"type": "string"}}
                 }
             }
         }),

@@ -1,6 +1,6 @@
 //! Who keeps which documents in files: what one source applied last.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
@@ -11,11 +11,9 @@ use crate::{Body, Unreadable};
 pub struct Source {
     /// Its name, as `apply --source` gives it.
     pub id: String,
-    /// How often it was applied with an effect: every such apply writes this document anew, so that
-    /// its revision is that of the last one.
-    pub applies: u64,
-    /// The ids of its documents, by the plural of their type.
-    pub documents: BTreeMap<String, BTreeSet<String>>,
+    /// Its documents, by the plural of their type and their id, each with a digest of what the source
+    /// last made of it: a document with another one was changed by somebody else since.
+    pub documents: BTreeMap<String, BTreeMap<String, String>>,
 }
 
 impl Source {

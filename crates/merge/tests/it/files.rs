@@ -49,7 +49,9 @@ proptest! {
 
     #[test]
     fn files_are_reached_from_any_fleet(from in operations(), to in operations()) {
-        let wanted = exported(&History::after(&to).fleet);
+        let mut wanted = exported(&History::after(&to).fleet);
+        // What is deleted or frozen is so by what was done here, not by a file.
+        wanted.as_object_mut().unwrap().retain(|plural, _| plural != "tombstones" && plural != "freezes");
         let mut history = History::after(&from);
         let files = Files { take: true, ..files(wanted.clone()) };
         let operations = history.fleet.apply_files(&files).unwrap().operations;
@@ -129,7 +131,7 @@ fn what_others_changed_or_own_is_theirs_until_it_is_taken() {
     let other = Files { source: Some("other".into()), ..files(namespaces(&["there"])) };
     insta::assert_snapshot!(lines(&applied(&mut history, &other)), @r#"disputed namespaces/there Some("git")"#);
     insta::assert_snapshot!(lines(&applied(&mut history, &Files { take: true, ..other })), @"");
-    assert!(!history.fleet.source("git").unwrap().documents["namespaces"].contains("there"));
+    assert!(!history.fleet.source("git").unwrap().documents["namespaces"].contains_key("there"));
     let compared = Files { source: None, ..files(wanted.clone()) };
     insta::assert_snapshot!(lines(&history.fleet.apply_files(&compared).unwrap()), @r#"
     update namespaces/a {"labels":null}
@@ -138,6 +140,51 @@ fn what_others_changed_or_own_is_theirs_until_it_is_taken() {
     "#);
     applied(&mut history, &Files { take: true, ..files(wanted.clone()) });
     insta::assert_snapshot!(lines(&applied(&mut history, &files(wanted))), @"");
+}
+
+#[test]
+fn a_hotfix_is_seen_whatever_was_applied_in_between() {
+    let mut history = History::new();
+    applied(&mut history, &files(namespaces(&["a", "b"])));
+    let hotfix = json!({"labels": {"hot": "fix"}});
+    history.write(&[Operation::new(Verb::Update, Key::new("namespaces", "a"), Some(hotfix))]).unwrap();
+    applied(&mut history, &files(json!({"namespaces": [{"id": "b", "labels": {"x": "y"}}]})));
+    let again = applied(&mut history, &files(namespaces(&["a", "b"])));
+    assert_eq!(again.disputed.iter().map(|one| one.key.to_string()).collect::<Vec<_>>(), ["namespaces/a"]);
+}
+
+#[test]
+fn tombstones_come_with_a_deletion_or_into_an_empty_fleet() {
+    let cluster =
+        json!({"id": "k", "cluster_name": "k", "cluster_dns": "k.example.com", "environment": "dev"});
+    let tombstone = |id: &str| {
+        let mut kept = cluster.clone();
+        kept["id"] = id.into();
+        kept["cluster_dns"] = format!("{id}.example.com").into();
+        json!({"id": id, "cluster_dns": format!("{id}.example.com"), "cluster": kept})
+    };
+    let mut history = History::new();
+    applied(&mut history, &files(json!({"clusters": [cluster]})));
+    let gone = files(json!({"tombstones": [tombstone("k")]}));
+    insta::assert_snapshot!(lines(&applied(&mut history, &Files { prune: true, ..gone.clone() })), @"delete clusters/k");
+    assert_eq!(history.fleet.answer_text("k.example.com", PATHS[0]).unwrap(), r#"{"inputs":[]}"#);
+    assert_eq!(applied(&mut history, &gone), Applied::default());
+    let never = history.fleet.apply_files(&files(json!({"tombstones": [tombstone("never")]}))).unwrap_err();
+    insta::assert_snapshot!(never[0], @"/tombstones/0: no such cluster was ever here; a tombstone is made by deleting its cluster (tombstone)");
+    let mut odd = tombstone("k");
+    odd["held"] = true.into();
+    odd["cluster"]["cluster_dns"] = "other.example.com".into();
+    odd["cluster"]["environment"] = 7.into();
+    let operation = Operation::new(Verb::Create, Key::new("tombstones", "k"), Some(odd));
+    let refused = History::new().fleet.prepare(&[operation]).unwrap_err();
+    insta::assert_snapshot!(refused.violations().iter().map(|one| format!("{one}\n")).collect::<String>(), @r#"
+    invalid type: integer `7`, expected a string (unreadable)
+    /cluster/cluster_dns: its `cluster_dns` is another one than the tombstone's (tombstone)
+    /cluster/environment: 7 is not a string; write "7" (type)
+    "#);
+    let edit = json!({"cluster_dns": "other.example.com"});
+    let operation = Operation::new(Verb::Patch, Key::new("tombstones", "k"), Some(edit));
+    insta::assert_snapshot!(history.write(&[operation]).unwrap_err(), @"the change does not fit the fleet: /cluster_dns: a tombstone says what its cluster was, and stays so (immutable)");
 }
 
 #[test]

@@ -200,7 +200,7 @@ fn what_a_server_has_not_seen_yet_decides_too() {
     let store = FaultyStore::over(&memory);
     store.deaf.store(true, Ordering::SeqCst);
     let server = Server::over(store, &[("MAX_STALENESS", "1h")]);
-    other.writer().patch("/clusters/c1", json!({"environment": "prod"})).expect(200);
+    other.writer().patch("/clusters/c1", json!({"environment": "qa"})).expect(200);
     assert_eq!(server.reader().get("/clusters/c1").json()["environment"], "dev", "it has not seen it");
     // What changes nothing here changes something there.
     let written = server.writer().put("/clusters/c1", json!({"environment": "dev"})).expect(200);

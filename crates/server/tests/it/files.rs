@@ -60,10 +60,9 @@ fn a_source_is_told_who_changed_what_it_owns() {
     let there = json!({"namespaces": [{"id": "n1", "labels": {"a": "b"}}, {"id": "n2"}]});
     // What is there as the files say it is taken up; what is not is a question.
     apply(&writer, APPLY, &there, json!({"reason": "take-over"})).expect(200);
-    assert_eq!(
-        server.reader().get("/api/v2/sources/git").expect(200).json()["documents"],
-        json!({"namespaces": ["n1", "n2"]})
-    );
+    let owned =
+        server.reader().get("/api/v2/sources/git").expect(200).json()["documents"]["namespaces"].clone();
+    assert_eq!(owned.as_object().unwrap().keys().collect::<Vec<_>>(), ["n1", "n2"]);
     let headers = [("Content-Type", "application/merge-patch+json"), ("X-Change-Reason", "incident 7")];
     writer.send("PATCH", "/namespaces/n1", &headers, r#"{"labels":{"a":"c"}}"#).expect(200);
     let refused = apply(&writer, APPLY, &there, json!({})).expect(409);
