@@ -79,7 +79,13 @@ fn parse_yaml(text: &str) -> Result<Value, String> {
 
 /// YAML 1.2: only true and false are booleans, so that `yes` and `on` stay words.
 fn yaml_options() -> serde_saphyr::Options {
-    serde_saphyr::options! { strict_booleans: true }
+    // A file is bounded by its size, and a whole fleet is larger than what is foreseen for one
+    // document; what aliases blow up stays bounded by their own limits.
+    let most = usize::try_from(MAX_FILE).unwrap_or(usize::MAX);
+    let budget = serde_saphyr::budget! {
+        max_events: most, max_nodes: most, max_documents: most, max_total_scalar_bytes: most,
+    };
+    serde_saphyr::options! { strict_booleans: true, budget: budget }
 }
 
 /// The document's `id` as text, if it has one.
@@ -186,6 +192,12 @@ mod tests {
             "vm_image: on\nn: 3\nv: '3'\nz: null\nk0s_version: 1.30.0\n",
             Ok(json!({"vm_image": "on", "n": 3, "v": "3", "z": null, "k0s_version": "1.30.0"})),
         );
+    }
+
+    #[test]
+    fn a_whole_fleet_is_not_too_large() {
+        let text = "- {id: a, b: c}\n".repeat(60_000);
+        assert_eq!(parse_values(&text).unwrap()[0].as_array().unwrap().len(), 60_000);
     }
 
     #[test]

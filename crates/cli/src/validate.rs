@@ -12,6 +12,7 @@ use crate::export;
 use crate::fleet_files::{self, FleetFiles};
 use crate::output::Shown;
 use crate::plan_text::counted;
+use crate::progress::Progress;
 
 #[derive(Args)]
 pub(crate) struct Validate {
@@ -40,6 +41,7 @@ pub(crate) fn run(validate: &Validate) -> Result<Shown, Error> {
         rules.environments.clone_from(&validate.environments);
     }
     let fleet = Value::Object(files.documents.clone());
+    let _progress = Progress::start("Checking the files");
     let mut violations = Fleet::empty(rules).prepare_file(&fleet).err().unwrap_or_default();
     violations.retain(|violation| !validate.partial || violation.code != REFERENCE);
     match violations.is_empty() {
