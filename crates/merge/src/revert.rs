@@ -134,13 +134,12 @@ impl<'a> Undo<'a> {
     }
 
     fn write(&mut self, key: &Key, target: &Body) {
-        match self.fleet.get(key) {
-            Some(document) => self.written.extend(updates(key, &document.to_body(), target)),
-            None => {
-                let body = Some(target.clone().into());
-                self.written.push(Operation::new(Verb::Create, key.clone(), body));
-            }
-        }
+        let now = self.fleet.get(key).map(|document| document.to_body());
+        self.written.extend(match now {
+            Some(now) if key.kind == TOMBSTONES => tombstone_updates(key, &now, target),
+            Some(now) => updates(key, &now, target),
+            None => vec![create(key, target)],
+        });
     }
 
     fn remove(&mut self, key: &Key) {
@@ -158,7 +157,7 @@ impl<'a> Undo<'a> {
         let cluster = self.fleet.cluster(&key.id);
         let held = cluster.is_some_and(|cluster| self.fleet.rules().protects(&cluster.environment));
         let left = Tombstone::body_of(document.to_body(), held);
-        self.buried.extend(updates(tombstone, &left, target));
+        self.buried.extend(tombstone_updates(tombstone, &left, target));
     }
 
     fn reverted(mut self) -> Reverted {
@@ -185,6 +184,19 @@ pub(crate) fn dependents_first(fleet: &Fleet, mut keys: BTreeSet<Key>) -> Vec<Ke
         ordered.extend(next);
     }
     ordered
+}
+
+fn create(key: &Key, body: &Body) -> Operation {
+    Operation::new(Verb::Create, key.clone(), Some(body.clone().into()))
+}
+
+/// The operations that make `target` of the tombstone `now`. What its cluster was cannot be edited, so with
+/// another cluster it is made anew.
+fn tombstone_updates(key: &Key, now: &Body, target: &Body) -> Vec<Operation> {
+    if replacing(now, target).keys().all(|field| field == "held") {
+        return updates(key, now, target);
+    }
+    vec![Operation::new(Verb::Delete, key.clone(), None), create(key, target)]
 }
 
 /// The operations that make `target` of the stored document `now`: of its parts where that says it all.

@@ -1,10 +1,8 @@
 //! The whole fleet as a file, and files that belong to a source, applied.
 
-use std::fmt::Write;
-
 use flux_resourceset_merge::{Disputed, Files, Fleet};
 use flux_resourceset_model::Violation;
-use flux_resourceset_model::change::{DocumentChange, Operation};
+use flux_resourceset_model::change::{DocumentChange, Key, Operation};
 use flux_resourceset_store::Store;
 use http::{HeaderName, HeaderValue, StatusCode};
 use serde_json::{Value, json};
@@ -13,6 +11,7 @@ use crate::answer::{Answer, json_answer};
 use crate::changes::what_became;
 use crate::error::{ApiError, Status};
 use crate::follow;
+use crate::past;
 use crate::reason;
 use crate::time::rfc3339;
 use crate::view::Head;
@@ -117,33 +116,28 @@ impl NotApplied {
     /// The same with who changed each document last, when and why, as `store` knows it.
     pub(crate) async fn named(self, store: &dyn Store) -> ApiError {
         let NotApplied::Disputed(disputed) = &self else { return self.into_error() };
-        let mut violations = Vec::new();
-        for one in disputed {
-            let versions = match follow::answered(store.versions(&one.key, None, 1)).await {
-                Ok(versions) => versions,
-                Err(error) => {
-                    let message = "The store cannot be read now: try again.";
-                    return ApiError::passing("store_unavailable", message).logged(follow::describe(&error));
-                }
-            };
-            let last = versions.first().map(|version| {
-                let mut text = format!(
-                    "; {} by {} in revision {} at {}",
-                    if version.body.is_some() { "last changed" } else { "deleted" },
-                    version.principal,
-                    version.revision,
-                    rfc3339(version.at)
-                );
-                if let Some(reason) = &version.reason {
-                    // Into a String that cannot fail.
-                    let _ = write!(text, ": {reason}");
-                }
-                text
-            });
-            violations.push(of(one, last.unwrap_or_default()));
+        match named(disputed, store).await {
+            Ok(violations) => self.into_error().violating(violations),
+            Err(error) => error,
         }
-        self.into_error().violating(violations)
     }
+}
+
+/// What is in the way of each of `disputed`, with who changed it last, when and why, as `store` knows it.
+pub(crate) async fn named(disputed: &[Disputed], store: &dyn Store) -> Result<Vec<Violation>, ApiError> {
+    let mut violations = Vec::new();
+    for one in disputed {
+        let versions = follow::answered(store.versions(&one.key, None, 1)).await;
+        let versions = versions.map_err(|error| past::unreadable(&error))?;
+        let last = versions.first().map(|version| {
+            let what = if version.body.is_some() { "last changed" } else { "deleted" };
+            let why = version.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+            let (by, revision, at) = (&version.principal, version.revision, rfc3339(version.at));
+            format!("; {what} by {by} in revision {revision} at {at}{why}")
+        });
+        violations.push(of(one, last.unwrap_or_default()));
+    }
+    Ok(violations)
 }
 
 fn of(disputed: &Disputed, last: String) -> Violation {
@@ -156,8 +150,9 @@ fn of(disputed: &Disputed, last: String) -> Violation {
     Violation::new("", "changed_since", format!("{what}{last}")).of(disputed.key.clone())
 }
 
-/// The plan of an apply, with every document that it would change.
-pub(crate) fn answer_plan(planned: &Planned) -> Result<Answer, ApiError> {
+/// The plan of an apply that takes everything over, with every document that it would change, and those
+/// in which others have a say.
+pub(crate) fn answer_plan(planned: &Planned, disputed: &[Violation]) -> Result<Answer, ApiError> {
     let mut plan = serde_json::to_value(&planned.plan).map_err(ApiError::internal)?;
     let parsed = |body: Option<&[u8]>| body.map(serde_json::from_slice::<Value>).transpose();
     let document = |change: &DocumentChange| {
@@ -171,5 +166,10 @@ pub(crate) fn answer_plan(planned: &Planned) -> Result<Answer, ApiError> {
     };
     let documents: Result<Vec<Value>, serde_json::Error> = planned.documents.iter().map(document).collect();
     plan["documents"] = documents.map_err(ApiError::internal)?.into();
+    let in_the_way = |one: &Violation| {
+        let document = one.document.as_ref().map(Key::to_string);
+        json!({"document": document, "message": one.message})
+    };
+    plan["disputed"] = disputed.iter().map(in_the_way).collect();
     Ok(json_answer(StatusCode::OK, plan.to_string()))
 }

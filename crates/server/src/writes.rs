@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use flux_resourceset_merge::Fleet;
+use flux_resourceset_merge::{Files, Fleet};
 use flux_resourceset_model::change::{Key, Operation, Verb};
 use flux_resourceset_model::{CLUSTERS, FREEZES, ResourceType};
 use http::StatusCode;
@@ -206,28 +206,34 @@ impl Service {
         let limits = &self.config.limits;
         let body = body::read_json(&parts.headers, body, &[JSON], Bound::bulk(limits), limits).await?;
         let ApplyRequest { reason, files } = ApplyRequest::parse(body)?;
-        let files = Arc::new(files);
-        let (head, asked) = (self.known()?, Arc::clone(&files));
-        let fleet = head.fleet.clone();
-        let looked = spawn_blocking(move || files::operations(&fleet, &asked));
-        let operations = match looked.await.map_err(ApiError::internal)? {
-            Ok(operations) => operations,
-            Err(error) => return Err(error.named(&*head.store).await),
-        };
-        let source = files.source.is_some();
-        let wanted: Wanted =
-            Arc::new(move |fleet: &Fleet| files::operations(fleet, &files).map_err(NotApplied::into_error));
-        let mut ask = self.ask(parts, query, notes, wanted)?;
-        ask.reason = reason.or(ask.reason);
-        if !source && !ask.confirmation.plan_only {
+        let plan_only = query.flag("plan")?;
+        if files.source.is_none() && !plan_only {
             let message =
                 "Files are applied for a source, which owns the documents then: name one in `source`.";
             return Err(ApiError::bad_request("invalid", message));
         }
+        let (head, asked) = (self.known()?, files.clone());
+        let fleet = head.fleet.clone();
+        let looked = spawn_blocking(move || files::operations(&fleet, &asked));
+        let mut disputed = Vec::new();
+        let operations = match looked.await.map_err(ApiError::internal)? {
+            Ok(operations) => operations,
+            // One looks at a plan to see what is in the way, too.
+            Err(NotApplied::Disputed(found)) if plan_only => {
+                disputed = files::named(&found, &*head.store).await?;
+                Vec::new()
+            }
+            Err(error) => return Err(error.named(&*head.store).await),
+        };
+        let files = Files { take: files.take || plan_only, ..files };
+        let wanted: Wanted =
+            Arc::new(move |fleet: &Fleet| files::operations(fleet, &files).map_err(NotApplied::into_error));
+        let mut ask = self.ask(parts, query, notes, wanted)?;
+        ask.reason = reason.or(ask.reason);
         // Whoever wrote files knows documents, and no operations.
         match self.outcome(ask).await.map_err(|error| error.naming(&operations))? {
             Outcome::Done(done) => Ok(answer_changes(&done)),
-            Outcome::Planned(planned) => files::answer_plan(&planned),
+            Outcome::Planned(planned) => files::answer_plan(&planned, &disputed),
         }
     }
 }

@@ -56,6 +56,8 @@ impl<'a> Planner<'a> {
     pub(crate) fn new(before: &'a Fleet, after: &'a Fleet, changed: &BTreeSet<&'a Key>) -> Self {
         let mut kinds: Vec<_> = after.types().iter().filter(|kind| kind.flux_path().is_some()).collect();
         kinds.sort_unstable_by_key(|kind| kind.plural());
+        let mut warnings = Warnings::of(before, after);
+        warnings.freezes(changed);
         Planner {
             before,
             after,
@@ -69,7 +71,7 @@ impl<'a> Planner<'a> {
             list_emptied: before.subjects().next().is_some() && after.subjects().next().is_none(),
             frozen: BTreeMap::new(),
             hidden: HiddenChanges::of(before, after, changed),
-            warnings: Warnings::of(before, after),
+            warnings,
             buffers: Default::default(),
         }
     }

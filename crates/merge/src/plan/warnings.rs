@@ -1,9 +1,11 @@
 //! What a plan warns of: what is allowed and likely not meant, and what somebody must know at 3 a.m.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use flux_resourceset_model::change::Key;
-use flux_resourceset_model::{Cluster, Delivery, DnsName, OnRemove, PLATFORM_COMPONENTS, ResourceType};
+use flux_resourceset_model::{
+    Cluster, Delivery, DnsName, FREEZES, OnRemove, PLATFORM_COMPONENTS, ResourceType,
+};
 use serde::Serialize;
 
 use crate::fleet::{Fleet, Holder};
@@ -30,6 +32,8 @@ pub enum WarningCode {
     ProtectionLost,
     /// A cluster is deleted and held.
     Held,
+    /// A freeze is put on, and holds a cluster.
+    Freezes,
     /// A former DNS name is given up: polls under it get 404.
     AliasRemoved,
     /// A deleted cluster's DNS name becomes free.
@@ -56,6 +60,23 @@ pub(crate) struct Warnings<'a> {
 impl<'a> Warnings<'a> {
     pub(crate) fn of(before: &'a Fleet, after: &'a Fleet) -> Self {
         Warnings { before, after, found: BTreeMap::new(), lawful: BTreeMap::new() }
+    }
+
+    /// Whom the freezes among `changed` hold that are put on.
+    pub(crate) fn freezes(&mut self, changed: &BTreeSet<&Key>) {
+        let fleet = self.after;
+        let new = fleet.freezes().filter(|freeze| {
+            let key = Key::new(FREEZES, &freeze.id);
+            changed.contains(&key) && self.before.get(&key).is_none()
+        });
+        for freeze in new.collect::<Vec<_>>() {
+            let message = format!("is frozen by {}: polls get 503, so it keeps what it has", freeze.id);
+            let held = fleet.subjects().filter(|id| fleet.subject(id).is_some_and(|now| freeze.holds(now)));
+            for id in held {
+                let subject = Subject { id, was: self.before.subject(id), now: fleet.subject(id) };
+                self.warn(WarningCode::Freezes, subject, message.clone());
+            }
+        }
     }
 
     fn warn(&mut self, code: WarningCode, subject: Subject<'a>, message: String) {
@@ -259,7 +280,7 @@ fn names<'a>(fleet: &'a Fleet, id: &str) -> impl Iterator<Item = &'a str> {
     let tombstone = fleet.tombstone(id).into_iter().flat_map(|tombstone| {
         std::iter::once(&tombstone.cluster_dns).chain(&tombstone.aliases).map(String::as_str)
     });
-    let mut seen = std::collections::BTreeSet::new();
+    let mut seen = BTreeSet::new();
     cluster.chain(tombstone).filter(move |dns| seen.insert(DnsName::new(dns)))
 }
 

@@ -74,7 +74,11 @@ fn a_source_is_told_who_changed_what_it_owns() {
         message.contains("by writer in revision 5 at 2") && message.ends_with(": incident 7"),
         "{message}"
     );
+    let plan = apply(&writer, "/api/v2/apply?plan=true", &there, json!({})).expect(200).json();
+    assert_eq!(plan["disputed"], json!([{"document": "namespaces/n1", "message": message}]));
+    assert_eq!(plan["documents"][0]["id"], "n1");
     let plan = apply(&writer, "/api/v2/apply?plan=true", &there, json!({"take": true})).expect(200).json();
+    assert_eq!(plan["disputed"], json!([]));
     assert_eq!(plan["documents"][0]["before"]["labels"], json!({"a": "c"}));
     assert_eq!(plan["documents"][0]["change"], "updated");
     assert_eq!(plan["effects"][0]["clusters"], json!(["c1"]));

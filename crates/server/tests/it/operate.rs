@@ -310,7 +310,13 @@ fn a_freeze_stops_what_it_selects_until_it_is_lifted() {
     writer.patch("/clusters/c1/platform_components/p1", json!({"oci_tag": null})).expect(200);
     writer.delete(&address).expect(200);
     assert_eq!(reader.get(POLL).expect(200).json(), before);
-    freeze(json!({"id": "all", "selector": "", "reason": "everything"})).expect(201);
+    let all = json!({"id": "all", "selector": "", "reason": "everything"});
+    let plan = writer.post("/api/v2/freezes?plan=true", all.clone()).expect(200).json();
+    assert_eq!(
+        (&plan["warnings"][0]["code"], &plan["warnings"][0]["clusters"]),
+        (&json!("freezes"), &json!(["c1", "p"]))
+    );
+    freeze(all).expect(201);
     assert_eq!(freeze(json!({"id": "all", "selector": "", "reason": "again"})).expect(409).code(), "exists");
     assert_eq!(reader.get("/api/v2/flux/clusters").expect(200).json()["inputs"].as_array().unwrap().len(), 2);
     assert_eq!(writer.put(&format!("{address}?x"), json!({})).expect(405).code(), "method_not_allowed");
