@@ -285,6 +285,11 @@ fn operating() -> Vec<(String, Value)> {
                     "hidden": group(json!({"type": text(), "input": text(), "fields": fields()}), &[]),
                     "warnings": group(json!({"code": text(), "message": text()}), &[]),
                     "frozen": group(json!({"freeze": text(), "reason": text()}), &[]),
+                    "disputed": {
+                        "type": "array",
+                        "description": "Documents in which others have a say; in the plan of an apply.",
+                        "items": whole(json!({"document": text(), "message": text()}), &[])
+                    },
                     "documents": {
                         "type": "array", "description": "What files would change; in the plan of an apply.",
                         "items": whole(
