@@ -161,11 +161,10 @@ impl<'a> Undo<'a> {
     }
 
     fn reverted(mut self) -> Reverted {
-        let (fleet, removed) = (self.fleet, std::mem::take(&mut self.removed));
         let mut operations = self.freed;
         operations.extend(self.buried);
         operations.extend(self.written);
-        let removals = dependents_first(fleet, removed).into_iter();
+        let removals = dependents_first(self.fleet, self.removed).into_iter();
         operations.extend(removals.map(|key| Operation::new(Verb::Delete, key, None)));
         self.conflicts.sort();
         Reverted { operations, conflicts: self.conflicts }

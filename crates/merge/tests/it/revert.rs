@@ -482,9 +482,12 @@ fn a_component_deleted_by_force_comes_back_with_all_that_referred_to_it() {
     insta::assert_snapshot!(shown(&mut history, &change), @r#"
     Update clusters/eu-1 {"platform_components":[{"id":"ingress"},{"id":"grafana","oci_tag":"v1"},{"id":"loki"}]}
     Update clusters/eu-1/patches/grafana {"ui.color":"red"}
-    Update tombstones/us-1 {"cluster":{"aliases":["old.example.com"],"cluster_dns":"us-1.example.com","cluster_name":"us-1","environment":"prod","id":"us-1","platform_components":[{"id":"grafana"}]}}
+    Delete tombstones/us-1
+    Create tombstones/us-1 {"cluster":{"aliases":["old.example.com"],"cluster_dns":"us-1.example.com","cluster_name":"us-1","environment":"prod","id":"us-1","platform_components":[{"id":"grafana"}]},"cluster_dns":"us-1.example.com","held":true,"id":"us-1"}
     Create platform_components/grafana {"component_path":"grafana","id":"grafana","oci_url":"oci://registry/repo","release":{"values":{"a":{"b":1,"c":null}}}}
-    -> the change does not fit the fleet: change 2: tombstones/us-1/cluster: a tombstone says what its cluster was, and stays so (immutable)
+    -> clusters/eu-1: {"cluster_dns":"eu-1.example.com","cluster_name":"eu-1","environment":"dev","id":"eu-1","namespaces":[{"id":"n"}],"patches":{"grafana":{"ui.color":"red"}},"platform_components":[{"id":"ingress"},{"id":"grafana","oci_tag":"v1"},{"id":"loki"}]}
+    -> platform_components/grafana: {"component_path":"grafana","id":"grafana","oci_url":"oci://registry/repo","release":{"values":{"a":{"b":1,"c":null}}}}
+    -> tombstones/us-1: {"cluster":{"aliases":["old.example.com"],"cluster_dns":"us-1.example.com","cluster_name":"us-1","environment":"prod","id":"us-1","platform_components":[{"id":"grafana"}]},"cluster_dns":"us-1.example.com","held":true,"id":"us-1"}
     "#);
 }
 
@@ -596,8 +599,10 @@ fn a_cluster_that_was_made_leaves_a_tombstone() {
     );
     insta::assert_snapshot!(shown(&mut history, &change), @r#"
     Delete clusters/x
-    Update tombstones/x {"cluster":{"cluster_dns":"x.example.com","cluster_name":"x","environment":"prod","id":"x"},"cluster_dns":"x.example.com"}
-    -> the change does not fit the fleet: 2 violations
+    Delete tombstones/x
+    Create tombstones/x {"cluster":{"cluster_dns":"x.example.com","cluster_name":"x","environment":"prod","id":"x"},"cluster_dns":"x.example.com","held":true,"id":"x"}
+    -> clusters/x: gone
+    -> tombstones/x: {"cluster":{"cluster_dns":"x.example.com","cluster_name":"x","environment":"prod","id":"x"},"cluster_dns":"x.example.com","held":true,"id":"x"}
     "#);
 }
 
