@@ -299,7 +299,7 @@ fn operating() -> Vec<(String, Value)> {
                     },
                     "skipped": skipped()
                 }),
-                &["documents", "skipped"],
+                &["disputed", "documents", "skipped"],
             ),
         ),
     ]
