@@ -23,19 +23,19 @@ fn put(path: &str, body: &Value) -> Request {
 }
 
 /// What a server says to requests that it refuses.
-struct Refused<'a> {
+pub(crate) struct Refused<'a> {
     server: &'a Server,
     before: (Value, Value),
-    said: String,
+    pub(crate) said: String,
 }
 
 impl<'a> Refused<'a> {
-    fn by(server: &'a Server) -> Self {
+    pub(crate) fn by(server: &'a Server) -> Self {
         Refused { server, before: (server.revision(), server.documents()), said: String::new() }
     }
 
     #[track_caller]
-    fn send(&mut self, request: &Request) {
+    pub(crate) fn send(&mut self, request: &Request) {
         let reply = self.server.send(request);
         let error = reply.json();
         assert!((400..500).contains(&reply.status), "{} {}: {error}", request.method, request.path);
@@ -62,7 +62,7 @@ impl<'a> Refused<'a> {
     }
 
     #[track_caller]
-    fn unchanged(&self) {
+    pub(crate) fn unchanged(&self) {
         assert_eq!((self.server.revision(), self.server.documents()), self.before);
     }
 }
@@ -197,7 +197,15 @@ fn one_dns_name_is_one_cluster() {
     let mut moved = cluster("gone");
     moved["cluster_dns"] = "moved.k8s.example.com".into();
     refused.send(&post("clusters", &moved));
-    refused.send(&put("/clusters/other", &json!({"cluster_dns": "moved.k8s.example.com"})));
+    // Nor is the former name of one that is there now, for any other.
+    server.send(&put("/clusters/other", &json!({"cluster_dns": "moved.k8s.example.com"}))).expect(200);
+    refused.before = (server.revision(), server.documents());
+    for dns in ["other.k8s.example.com", "Other.k8s.example.com.", "moved.k8s.example.com"] {
+        let mut heir = cluster("heir");
+        heir["cluster_dns"] = dns.into();
+        refused.send(&post("clusters", &heir));
+        refused.send(&put("/clusters/demo-cluster-01", &json!({"aliases": [dns]})));
+    }
     assert_snapshot!(refused.said);
 }
 

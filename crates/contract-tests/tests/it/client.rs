@@ -353,3 +353,122 @@ fn one_token_reads_and_writes() {
     let created = client.call("POST", "/namespaces", READ, Some(&json!({"id": "x", "labels": {}})));
     assert_eq!(created.unwrap()["id"], "x");
 }
+
+/// A step of the client, and what it is answered.
+type Step = fn(&Client) -> Result<Value, u16>;
+
+const PROTECTED: &str = "prod-01";
+
+/// The guard's cases, all of them: what the client could do with one request, and is asked about now. In each
+/// the answer is 428 and nothing happens; sent again with the header that the error names, it does.
+const GUARDED: [(&str, Step); 10] = [
+    ("a component unassigned from a cluster of a protected environment", |client| {
+        client.unassign("platform_components", "traefik", PROTECTED)
+    }),
+    ("a namespace unassigned from one", |client| client.unassign("namespaces", "podinfo", PROTECTED)),
+    ("a role binding unassigned from one", |client| {
+        client.unassign("rolebindings", "dev-readers", PROTECTED)
+    }),
+    ("a component disabled on one", |client| {
+        client.change(PROTECTED, "platform_components", |list| list[0]["enabled"] = false.into())
+    }),
+    ("another component_path on one, which is another chart", |client| {
+        client.change(PROTECTED, "platform_components", |list| list[0]["component_path"] = "podinfo/2".into())
+    }),
+    (
+        "another component_path in the catalog, where one of them has it or more clusters than REMOVAL_LIMIT",
+        |client| client.put("/platform_components/traefik", &json!({"component_path": "traefik/2"})),
+    ),
+    (
+        "another environment for one, which is another kind of cluster to whatever is made from the fleet list",
+        |client| client.put(&format!("/clusters/{PROTECTED}"), &json!({"environment": "dev"})),
+    ),
+    ("the last of a type unassigned from a cluster of any environment, by writing an empty list", |client| {
+        client.put(&format!("/clusters/{CLUSTER}"), &json!({"rolebindings": []}))
+    }),
+    ("a definition deleted with force, where a protected cluster has it", |client| {
+        client.delete("/namespaces/podinfo?force=true")
+    }),
+    ("a deleted cluster of a protected environment created again with less than it had", |client| {
+        let mut document = client.get(&format!("/clusters/{PROTECTED}")).or_else(|_| {
+            client
+                .get(&format!("/api/v2/tombstones/{PROTECTED}"))
+                .map(|mut tombstone| tombstone["cluster"].take())
+        })?;
+        // Deleting it comes last of these: it is not put back.
+        client.delete(&format!("/clusters/{PROTECTED}")).ok();
+        document["namespaces"] = json!([]);
+        client.post("/clusters", &document)
+    }),
+];
+
+#[test]
+fn what_the_guard_asks_about_first() {
+    let server = Server::protected();
+    let client = Client(&server);
+    for (case, step) in GUARDED {
+        // The last one deletes, which goes without a question.
+        let deletes = case.starts_with("a deleted cluster");
+        let before = (server.revision(), server.documents());
+        assert_eq!(step(&client), Err(428), "{case}");
+        assert!(deletes || (server.revision(), server.documents()) == before, "{case}");
+    }
+    // What is a case only because of how many there are.
+    let server = Server::demo();
+    let client = Client(&server);
+    for n in 0..10 {
+        let mut more = crate::server::cluster(&format!("more-{n}"));
+        more["platform_components"] = json!([{"id": "traefik"}]);
+        client.post("/clusters", &more).unwrap();
+    }
+    let moved = |path: &str| client.put("/platform_components/traefik", &json!({"component_path": path}));
+    assert_eq!(moved("traefik/2"), Err(428));
+    client.unassign("platform_components", "traefik", CLUSTER).unwrap();
+    assert_eq!(moved("traefik/2").unwrap()["component_path"], "traefik/2");
+}
+
+/// Sent again with the plan's digest, what was asked about is done.
+#[test]
+fn what_the_guard_asks_about_is_done_once_confirmed() {
+    let server = Server::protected();
+    let put = Request::new("PUT", format!("/clusters/{PROTECTED}")).token(WRITE);
+    let put = put.json(&json!({"platform_components": [{"id": "podinfo"}]}));
+    let asked = server.send(&put).expect(428).json();
+    assert_eq!(asked["error"], "confirmation_required");
+    let digest = asked["plan"]["digest"].as_str().unwrap();
+    assert!(asked["message"].as_str().unwrap().ends_with(&format!("`If-Plan: {digest}`.")));
+    let done = server.send(&put.header("If-Plan", digest)).expect(200).json();
+    assert_eq!(ids(&done["platform_components"]), ["podinfo"]);
+}
+
+/// Beside the guard's cases a protected environment is as any other to the client, but for one step:
+/// what it deletes there is held.
+#[test]
+fn in_a_protected_environment() {
+    let server = Server::protected();
+    let client = Client(&server);
+    let dns = "prod-01.k8s.example.com";
+    client.assign("platform_components", &json!({"id": "cert-manager", "enabled": true}), PROTECTED).unwrap();
+    client.assign("namespaces", &json!({"id": "cert-manager"}), PROTECTED).unwrap();
+    client.assign("rolebindings", &json!({"id": "platform-admins"}), PROTECTED).unwrap();
+    client.patch_component("podinfo", PROTECTED, &[("replicaCount", "3")]).unwrap();
+    let hotfix = |list: &mut Value| list[0]["oci_tag"] = "v1.0.0-1".into();
+    client.change(PROTECTED, "platform_components", hotfix).unwrap();
+    client.put("/platform_components/podinfo", &json!({"oci_tag": "v1.1.0"})).unwrap();
+    client.put(&format!("/clusters/{PROTECTED}"), &json!({"labels": {"region": "us"}})).unwrap();
+    let document = client.get(&format!("/clusters/{PROTECTED}")).unwrap();
+    let (fleet, answer) =
+        (client.get("/api/v2/flux/clusters").unwrap(), client.flux(dns, "namespaces").unwrap());
+    // As ever: the document is answered, and is gone from the list.
+    assert_eq!(client.delete(&format!("/clusters/{PROTECTED}")).as_ref(), Ok(&document));
+    assert_eq!(client.get(&format!("/clusters/{PROTECTED}")), Err(404));
+    assert_eq!(ids(&client.get("/clusters").unwrap()), [CLUSTER]);
+    // Not as ever: polls are no empty answers, and the fleet keeps it.
+    for path in ["platform-components", "namespaces", "rolebindings"] {
+        assert_eq!(client.flux(dns, path), Err(410), "held instead of the decommission path");
+    }
+    assert_eq!(client.get("/api/v2/flux/clusters").as_ref(), Ok(&fleet));
+    assert_eq!(client.delete("/rolebindings/dev-readers"), Err(409), "what it refers to stays");
+    assert_eq!(client.post("/clusters", &document).as_ref(), Ok(&document), "as it was it comes back");
+    assert_eq!(client.flux(dns, "namespaces").unwrap(), answer);
+}

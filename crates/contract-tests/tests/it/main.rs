@@ -9,9 +9,11 @@
 )]
 
 mod api;
+mod bad_changes;
 mod bad_input;
 mod client;
 mod command;
+mod documented;
 mod http;
 mod limits;
 mod rendering;

@@ -12,6 +12,7 @@ use flux_resourceset_store::{MemoryStore, Store};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
+use crate::documented;
 use crate::http::{PATIENCE, Reply, Request};
 
 pub(crate) const READ: &str = "read-token";
@@ -38,6 +39,19 @@ impl Server {
         let mut variables = variables.to_vec();
         variables.push(("SEED_FILE", seed.to_str().unwrap()));
         Self::over(Arc::new(MemoryStore::new()), &variables).ready()
+    }
+
+    /// The demo fleet with one more cluster, in a protected environment; at revision 2.
+    pub(crate) fn protected() -> Self {
+        Self::protected_with(&[])
+    }
+
+    pub(crate) fn protected_with(variables: &[(&str, &str)]) -> Self {
+        let server = Self::demo_with(variables);
+        let create =
+            Request::new("POST", "/clusters").token(WRITE).header("X-Change-Reason", "a second cluster");
+        server.send(&create.json(&protected())).expect(201);
+        server
     }
 
     /// A store into which nothing was ever written.
@@ -85,7 +99,9 @@ impl Server {
 
     #[track_caller]
     pub(crate) fn send(&self, request: &Request) -> Reply {
-        request.send(self.address)
+        let reply = request.send(self.address);
+        documented::judge(request, &reply);
+        reply
     }
 
     #[track_caller]
@@ -131,6 +147,16 @@ pub(crate) fn until(what: &str, mut ask: impl FnMut() -> bool) {
         assert!(start.elapsed() < PATIENCE, "never: {what}");
         std::thread::sleep(Duration::from_millis(5));
     }
+}
+
+/// A valid cluster of a protected environment, with a little of everything.
+pub(crate) fn protected() -> Value {
+    json!({
+        "id": "prod-01", "cluster_name": "prod-01", "cluster_dns": "prod-01.k8s.example.com",
+        "environment": "prod", "labels": {"region": "eu"},
+        "platform_components": [{"id": "podinfo"}, {"id": "traefik"}],
+        "namespaces": [{"id": "podinfo"}], "rolebindings": [{"id": "dev-readers"}],
+    })
 }
 
 /// A valid cluster of the demo fleet's kind, with nothing assigned.

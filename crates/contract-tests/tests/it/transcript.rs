@@ -9,14 +9,17 @@ use crate::http::{Reply, Request};
 use crate::server::Server;
 
 /// The headers that a client may rely on. All others are the transport's.
-const SHOWN: [&str; 8] = [
+const SHOWN: [&str; 11] = [
     "allow",
     "cache-control",
     "content-type",
     "etag",
+    "link",
     "location",
     "retry-after",
     "www-authenticate",
+    "x-frozen",
+    "x-revision",
     "x-total-count",
 ];
 /// Paths and bodies beyond this tell a reader no more.
@@ -59,12 +62,49 @@ impl<'a> Transcript<'a> {
                 writeln!(text, "< {name}: {value}").unwrap();
             }
         }
-        writeln!(text, "{}", laid_out(reply)).unwrap();
+        let answer = laid_out(reply);
+        writeln!(text, "{answer}").unwrap();
+        // What was made up at random is in the digest of the ETag too.
+        if answer.contains(MADE_UP)
+            && let Some((revision, _)) = reply.header("etag").and_then(|tag| tag.split_once('-'))
+        {
+            *text = text.replace(reply.header("etag").unwrap(), &format!("{revision}-[digest]\""));
+        }
+        *text = timeless(text);
     }
 
     pub(crate) fn text(&self) -> &str {
         &self.text
     }
+}
+
+/// How the ids of freezes begin that the server makes up.
+const MADE_UP: &str = "freeze-";
+
+/// `text` without what differs from run to run: times, and ids that were made up.
+fn timeless(text: &str) -> String {
+    let shape = |text: &str, shape: &str| {
+        text.len() == shape.len()
+            && text.bytes().zip(shape.bytes()).all(|(c, kind)| match kind {
+                b'0' => c.is_ascii_digit(),
+                b'x' => c.is_ascii_hexdigit(),
+                _ => c == kind,
+            })
+    };
+    let mut kept = String::new();
+    let mut rest = text;
+    while let Some(c) = rest.chars().next() {
+        let known = [("0000-00-00T00:00:00.000Z", "[time]", ""), ("freeze-xxxxxxxx", "[made up]", MADE_UP)];
+        let found =
+            known.into_iter().find(|(like, ..)| rest.get(..like.len()).is_some_and(|text| shape(text, like)));
+        let (taken, put) = match found {
+            Some((like, put, before)) => (like.len(), format!("{before}{put}")),
+            None => (c.len_utf8(), c.to_string()),
+        };
+        kept.push_str(&put);
+        rest = &rest[taken..];
+    }
+    kept
 }
 
 #[track_caller]
@@ -84,11 +124,27 @@ fn laid_out(reply: &Reply) -> String {
     }
     let mut body = reply.json();
     // It is another one each time, in the body as in the header.
-    if let Some(id) = body.get_mut("request_id") {
+    if let Some(id) = body.get_mut("request_id").filter(|_| reply.status >= 400) {
         assert_eq!(id.as_str(), reply.header("x-request-id"));
-        *id = Value::from("[request id]");
     }
+    hide_request_ids(&mut body);
     serde_json::to_string_pretty(&body).unwrap()
+}
+
+/// The log tells which request a change was made by.
+fn hide_request_ids(value: &mut Value) {
+    match value {
+        Value::Object(object) => {
+            for (name, value) in object {
+                if name == "request_id" && value.is_string() {
+                    *value = "[request id]".into();
+                }
+                hide_request_ids(value);
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(hide_request_ids),
+        _ => {}
+    }
 }
 
 #[track_caller]

@@ -1,6 +1,8 @@
 //! A store that misbehaves when the test says so, in front of one that works.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use flux_resourceset_model::change::{ChangeSet, Key};
@@ -24,20 +26,28 @@ pub(crate) enum Trouble {
     /// Nobody can tell whether a commit was made.
     Silent,
     Panics,
+    /// Who asks for a fleet that was gets no answer while this is so.
+    HangsOnThePast,
 }
 
 pub(crate) struct TroubledStore {
     inner: MemoryStore,
     trouble: Mutex<Trouble>,
+    hanging: AtomicUsize,
 }
 
 impl TroubledStore {
     pub(crate) fn over(inner: MemoryStore, trouble: Trouble) -> Arc<Self> {
-        Arc::new(TroubledStore { inner, trouble: Mutex::new(trouble) })
+        Arc::new(TroubledStore { inner, trouble: Mutex::new(trouble), hanging: AtomicUsize::new(0) })
     }
 
     pub(crate) fn set(&self, trouble: Trouble) {
         *self.trouble.lock().unwrap() = trouble;
+    }
+
+    /// How many were left to wait.
+    pub(crate) fn hanging(&self) -> usize {
+        self.hanging.load(Ordering::Relaxed)
     }
 
     fn trouble(&self) -> Trouble {
@@ -66,6 +76,12 @@ impl Store for TroubledStore {
 
     async fn load(&self, at: Option<u64>) -> Result<Snapshot, Error> {
         self.read()?;
+        if at.is_some() && self.trouble() == Trouble::HangsOnThePast {
+            self.hanging.fetch_add(1, Ordering::Relaxed);
+            while self.trouble() == Trouble::HangsOnThePast {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        }
         self.inner.load(at).await
     }
 

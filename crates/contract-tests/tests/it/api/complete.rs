@@ -6,6 +6,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
+use crate::documented::is_of;
 use crate::server::{Server, workspace};
 
 /// One exchange of a snapshot.
@@ -56,13 +57,6 @@ fn exchanges() -> Vec<Exchange> {
 fn request_line(line: &str) -> Option<(&str, &str)> {
     let (method, path) = line.strip_prefix("> ")?.split_once(' ')?;
     (method.chars().all(|c| c.is_ascii_uppercase()) && path.starts_with('/')).then_some((method, path))
-}
-
-/// Whether `path` is one of those that `pattern` stands for.
-fn is_of(path: &str, pattern: &str) -> bool {
-    let (path, pattern): (Vec<_>, Vec<_>) = (path.split('/').collect(), pattern.split('/').collect());
-    path.len() == pattern.len()
-        && path.iter().zip(pattern).all(|(have, want)| want.starts_with('{') || *have == want)
 }
 
 /// Method, path pattern and the statuses that are named, of each operation.

@@ -166,8 +166,6 @@ fn documents() {
     let mut twin = cluster("twin");
     twin["cluster_dns"] = "DEMO-cluster-01.k8s.example.com.".into();
     talk.ask(write("POST", "/clusters").json(&twin)).expect(409);
-    let moved = json!({"cluster_dns": "elsewhere.example.com"});
-    talk.ask(write("PATCH", "/clusters/demo-cluster-01").merge_patch(&moved)).expect(409);
     talk.ask(write("DELETE", "/rolebindings/dev-readers")).expect(409);
     // Wrong only for what refers to it.
     let delivery = json!({"delivery": "kustomize", "oci_url": "oci://registry.example/x"});

@@ -97,7 +97,7 @@ fn clusters() {
     assert_snapshot!(life(
         "clusters",
         &json!({
-            "cluster_name": "edge-01", "cluster_dns": "Edge-01.k8s.example.com", "environment": "prod",
+            "cluster_name": "edge-01", "cluster_dns": "Edge-01.k8s.example.com", "environment": "dev",
             "labels": {"region": "eu"}, "node_count": 3, "kubernetes_version": "1.33",
             "platform_components": [{"id": "podinfo", "enabled": true, "oci_tag": null, "component_path": null}],
             "namespaces": [{"id": "podinfo"}], "rolebindings": [{"id": "dev-readers"}],
