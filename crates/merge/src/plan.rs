@@ -148,8 +148,8 @@ pub fn plan_of<'k>(
     wanted: impl Fn(&str) -> bool,
 ) -> Plan {
     let changed: BTreeSet<&Key> = changed.into_iter().collect();
-    let mut planner = Planner::new(before, after, &changed);
-    for (id, scope) in affected::affected(before, after, &changed) {
+    let mut planner = Planner::new((before, after), &changed, &wanted);
+    for (id, scope) in affected::affected(after, &changed) {
         if wanted(id) {
             planner.add(id, &scope);
         }

@@ -1,6 +1,6 @@
 //! Which answers the changed documents can have a part in. Nothing else is looked at.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeSet, HashMap};
 
 use flux_resourceset_model::change::Key;
 use flux_resourceset_model::{CLUSTERS, TOMBSTONES};
@@ -28,28 +28,22 @@ impl Scope<'_> {
     }
 }
 
-/// The clusters, held ones too, whose answers may have changed, by id.
-pub(crate) fn affected<'a>(
-    before: &'a Fleet,
-    after: &'a Fleet,
-    changed: &BTreeSet<&'a Key>,
-) -> BTreeMap<&'a str, Scope<'a>> {
-    let mut scopes: BTreeMap<&str, Scope<'_>> = BTreeMap::new();
+/// The clusters, held ones too, whose answers may have changed, by id. Who refers to something only
+/// before is a changed document itself.
+pub(crate) fn affected<'a>(after: &'a Fleet, changed: &BTreeSet<&'a Key>) -> Vec<(&'a str, Scope<'a>)> {
+    let mut scopes: HashMap<&str, Scope<'_>> = HashMap::new();
     for key in changed {
         if is_clusters(key) {
             scopes.entry(&key.id).or_default().whole = true;
         } else if is_polled(after, key) {
-            let referrers = before.referrers(key).chain(after.referrers(key));
-            for referrer in referrers.filter(|referrer| is_clusters(referrer)) {
-                let inputs = &mut scopes.entry(&referrer.id).or_default().inputs;
-                let input = (key.kind.as_str(), key.id.as_str());
-                // The changed documents come in order; who refers before and after comes twice.
-                if inputs.last() != Some(&input) {
-                    inputs.push(input);
-                }
+            for referrer in after.referrers(key).filter(|referrer| is_clusters(referrer)) {
+                // The changed documents come in order.
+                scopes.entry(&referrer.id).or_default().inputs.push((&key.kind, &key.id));
             }
         }
     }
+    let mut scopes: Vec<_> = scopes.into_iter().collect();
+    scopes.sort_unstable_by_key(|(id, _)| *id);
     scopes
 }
 

@@ -39,3 +39,30 @@ impl Digest {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_lists_of_changes_are_one_text() {
+        type Change<'a> = ([&'a str; 3], Option<&'a [u8]>, Option<&'a [u8]>);
+        let digest = |changes: &[Change<'_>]| {
+            let mut digest = Digest::default();
+            changes.iter().for_each(|(names, before, after)| digest.add(*names, *before, *after));
+            digest.finish()
+        };
+        let lists: [&[Change<'_>]; 7] = [
+            &[],
+            &[(["a", "b", "c"], None, Some(b"xy"))],
+            &[(["ab", "", "c"], None, Some(b"xy"))],
+            &[(["a", "b", "c"], Some(b"x"), Some(b"y"))],
+            &[(["a", "b", "c"], Some(b"xy"), None)],
+            &[(["a", "b", "c"], Some(b""), Some(b"xy"))],
+            &[(["a", "b", "c"], None, Some(b"xy")), (["a", "b", "c"], None, Some(b"xy"))],
+        ];
+        let digests: std::collections::BTreeSet<_> = lists.iter().map(|list| digest(list)).collect();
+        assert_eq!(digests.len(), lists.len());
+        assert!(digests.iter().all(|digest| digest.len() == 64));
+    }
+}

@@ -53,11 +53,16 @@ pub(crate) struct Planner<'a> {
 }
 
 impl<'a> Planner<'a> {
-    pub(crate) fn new(before: &'a Fleet, after: &'a Fleet, changed: &BTreeSet<&'a Key>) -> Self {
+    /// A plan of the clusters that are `wanted`, before any is taken.
+    pub(crate) fn new(
+        (before, after): (&'a Fleet, &'a Fleet),
+        changed: &BTreeSet<&'a Key>,
+        wanted: impl Fn(&str) -> bool,
+    ) -> Self {
         let mut kinds: Vec<_> = after.types().iter().filter(|kind| kind.flux_path().is_some()).collect();
         kinds.sort_unstable_by_key(|kind| kind.plural());
         let mut warnings = Warnings::of(before, after);
-        warnings.freezes(changed);
+        warnings.freezes(changed, wanted);
         Planner {
             before,
             after,

@@ -62,8 +62,8 @@ impl<'a> Warnings<'a> {
         Warnings { before, after, found: BTreeMap::new(), lawful: BTreeMap::new() }
     }
 
-    /// Whom the freezes among `changed` hold that are put on.
-    pub(crate) fn freezes(&mut self, changed: &BTreeSet<&Key>) {
+    /// Whom of the clusters that are `wanted` the freezes among `changed` hold that are put on.
+    pub(crate) fn freezes(&mut self, changed: &BTreeSet<&Key>, wanted: impl Fn(&str) -> bool) {
         let fleet = self.after;
         let new = fleet.freezes().filter(|freeze| {
             let key = Key::new(FREEZES, &freeze.id);
@@ -71,7 +71,9 @@ impl<'a> Warnings<'a> {
         });
         for freeze in new.collect::<Vec<_>>() {
             let message = format!("is frozen by {}: polls get 503, so it keeps what it has", freeze.id);
-            let held = fleet.subjects().filter(|id| fleet.subject(id).is_some_and(|now| freeze.holds(now)));
+            let held = fleet
+                .subjects()
+                .filter(|id| wanted(id) && fleet.subject(id).is_some_and(|now| freeze.holds(now)));
             for id in held {
                 let subject = Subject { id, was: self.before.subject(id), now: fleet.subject(id) };
                 self.warn(WarningCode::Freezes, subject, message.clone());

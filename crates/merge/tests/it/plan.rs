@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use flux_resourceset_merge::{Fleet, Plan, Prepared, plan, plan_of};
+use flux_resourceset_merge::{EffectKind, Fleet, Plan, Prepared, plan, plan_of};
 use flux_resourceset_model::change::{Key, Operation, Verb};
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -137,9 +137,8 @@ fn told_kind(was: &Value, is: &Value) -> &'static str {
         "reorder"
     } else if was["enabled"] == true && is["enabled"] == false {
         "disable"
-    } else if was.get("environment") != is.get("environment") {
-        "replace"
-    } else if was["delivery"] != is["delivery"]
+    } else if was.get("environment") != is.get("environment")
+        || was["delivery"] != is["delivery"]
         || (helm(was) && differ(&|input| input["component_path"].clone()))
         || (helm(was) && differ(&|input| release(input, "name")))
         || (was.get("delivery").is_some() && differ(&|input| release(input, "target_namespace")))
@@ -631,6 +630,7 @@ fn a_plan_shows_every_kind_of_effect() {
       {"clusters":["eu-2"],"count":1,"fields":[{"from":"1.0.0","path":"source.oci_tag","to":"1.1.0"}],"input":"grafana","type":"platform_components"}
     revision: 1
     warnings:
+      {"clusters":["us-1"],"code":"freezes","count":1,"message":"is frozen by sunday: polls get 503, so it keeps what it has"}
       {"clusters":["eu-1"],"code":"role_changed","count":1,"message":"admins: the role changes, so Kubernetes deletes the binding and makes it anew: a moment without it"}
       {"clusters":["us-1"],"code":"latest","count":1,"message":"ingress: no version is named, so each cluster installs the latest that it finds, whenever it looks"}
       {"clusters":["us-2"],"code":"namespace_missing","count":1,"message":"grafana: goes into the namespace monitoring, which is none of the cluster's"}
@@ -659,9 +659,9 @@ fn a_plan_warns_of_what_is_likely_not_meant() {
     effects:
       {"clusters":["eu-1","us-2"],"count":2,"destructive":true,"effect":"remove","fields":[],"input":"old","on_remove":"delete","type":"namespaces"}
       {"clusters":["us-2"],"count":1,"destructive":true,"effect":"remove","fields":[],"input":"","type":"clusters"}
+      {"clusters":["eu-1"],"count":1,"destructive":true,"effect":"replace","fields":[{"from":"prod","path":"environment","to":"dev"}],"input":"","type":"clusters"}
       {"clusters":["eu-1"],"count":1,"destructive":true,"effect":"remove","fields":[],"input":"monitoring","on_remove":"delete","type":"namespaces"}
       {"clusters":["us-1"],"count":1,"destructive":true,"effect":"remove","fields":[],"input":"ingress","on_remove":"delete","type":"platform_components"}
-      {"clusters":["eu-1"],"count":1,"destructive":false,"effect":"change","fields":[{"from":"prod","path":"environment","to":"dev"}],"input":"","type":"clusters"}
       {"clusters":["eu-1"],"count":1,"destructive":false,"effect":"change","fields":[{"from":"prod","path":"cluster.environment","to":"dev"}],"input":"cert-manager","type":"platform_components"}
       {"clusters":["eu-1"],"count":1,"destructive":false,"effect":"change","fields":[{"from":"prod","path":"cluster.environment","to":"dev"}],"input":"grafana","type":"platform_components"}
       {"clusters":["eu-1"],"count":1,"destructive":false,"effect":"change","fields":[{"from":"prod","path":"cluster.environment","to":"dev"}],"input":"ingress","type":"platform_components"}
@@ -707,4 +707,28 @@ fn the_last_cluster_to_leave_empties_the_list() {
     let delete = Operation::new(Verb::Delete, Key::new("clusters", "us-2"), None);
     let plan = planned(&history.fleet, &history.fleet.prepare(&[delete]).unwrap());
     assert_eq!((plan.destructive.clusters, plan.destructive.emptied), (1, 1));
+}
+
+#[test]
+fn what_flux_uninstalls_for_is_a_replacement() {
+    let kind = |component: &str, change: Value| {
+        let fleet = Fleet::from_json(FLEET).unwrap();
+        let key = Key::new("platform_components", component);
+        let prepared = fleet.prepare(&[Operation::new(Verb::Patch, key, Some(change))]).unwrap();
+        planned(&fleet, &prepared).effects.first().map(|effect| effect.effect)
+    };
+    let (replaced, changed) = (Some(EffectKind::Replace), Some(EffectKind::Change));
+    for (component, change, expected) in [
+        ("ingress", json!({"component_path": "ingress-nginx"}), replaced),
+        ("ingress", json!({"delivery": "kustomize"}), replaced),
+        ("ingress", json!({"release": {"name": "front"}}), replaced),
+        ("ingress", json!({"release": {"name": "ingress", "target_namespace": "ingress"}}), changed),
+        ("ingress", json!({"release": {"target_namespace": "front"}}), replaced),
+        ("ingress", json!({"oci_url": "oci://elsewhere/charts"}), changed),
+        // Where none is said, a Kustomization's objects are where they say themselves.
+        ("overlay", json!({"release": {"target_namespace": "overlay"}}), replaced),
+        ("overlay", json!({"component_path": "core/next"}), changed),
+    ] {
+        assert_eq!(kind(component, change.clone()), expected, "{component} {change}");
+    }
 }
