@@ -159,10 +159,8 @@ impl<'a> Draft<'a> {
         if keys.is_empty() && !operation.allow_empty {
             let message = match (&operation.part, selected) {
                 (Some(part), 1..) => {
-                    format!(
-                        "`{text}` selects {selected} clusters, none of which has {}/{}",
-                        part.field, part.id
-                    )
+                    let clusters = if selected == 1 { "cluster" } else { "clusters" };
+                    format!("`{text}` selects {selected} {clusters}, none with {}/{}", part.field, part.id)
                 }
                 _ => format!("`{text}` selects no cluster; allow_empty lets that be"),
             };

@@ -401,7 +401,7 @@ fn a_tokens_file_is_followed_and_a_broken_one_changes_nothing() {
     swap(4, &format!("tokens:\n{new}  secret: {OLD}\n"));
     process.logged("TOKENS_FILE tokens.yaml: line 3 column ");
     process.logged("THE TOKENS THAT WERE READ BEFORE STAY IN FORCE");
-    until("the metric says so", || metric("flux_resourceset_tokens_file_error 1"));
+    until("the metric says so", || metric("\nflux_resourceset_tokens_file_error 1\n"));
     for token in [OLD, NEW] {
         client(token).get("/namespaces").expect(200);
     }
