@@ -43,11 +43,11 @@ pub(crate) enum Cluster {
         after_help = "Example:\n  flux-resourceset-cli cluster update demo-cluster-02 --environment qa --remove-label region"
     )]
     Update(Update<ClusterUpdate>),
-    /// Delete a cluster, which uninstalls everything from it
+    /// Delete a cluster, which uninstalls everything from it; a protected one (prod) is held first
     ///
     /// A tombstone stays: what polls under its DNS name gets an empty answer until `tombstone purge`.
-    /// In a protected environment the tombstone holds the cluster as it is, until `tombstone wipe`
-    /// uninstalls everything or `tombstone restore` brings it back.
+    /// In a protected environment the tombstone holds the cluster as it is, until
+    /// `tombstone wipe` uninstalls everything or `tombstone restore` brings it back.
     #[command(
         after_help = "Examples:\n  flux-resourceset-cli cluster delete demo-cluster-02\n  flux-resourceset-cli cluster delete demo-cluster-02 --plan"
     )]
@@ -79,7 +79,7 @@ pub(crate) struct ClusterFields {
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
 
-    /// DNS name under which it polls; a cluster keeps it for life
+    /// DNS name under which it polls; where it changes, the old one stays as an alias
     #[arg(long, value_name = "DNS")]
     dns: Option<String>,
 

@@ -61,6 +61,10 @@ fn when(changed: &Value) -> Option<String> {
     if changed.get("before_history").and_then(Value::as_bool) == Some(true) {
         return Some("before the history begins".into());
     }
+    // Where it was looked for no further back.
+    if let Some(revision) = changed.get("not_after").and_then(Value::as_u64) {
+        return Some(format!("before revision {revision}"));
+    }
     let at = changed.get("at")?.as_str()?;
     let because = match text(changed, "reason") {
         "" => String::new(),

@@ -78,7 +78,13 @@ fn asked(operations: &[Value], row: &Value) -> String {
     let part = |operation: &Value, key: &str| {
         printable(operation.get(key).and_then(Value::as_str).unwrap_or_default())
     };
-    let first = operations.first().map(|first| format!("{} {}", part(first, "verb"), part(first, "target")));
+    let words = |first: &Value| {
+        let (verb, target) = (part(first, "verb"), part(first, "target"));
+        // An empty selector chooses every cluster, as the target says.
+        let select = Some(part(first, "select")).filter(|select| !select.is_empty());
+        format!("{verb} {target}{}", select.map(|select| format!(" ({select})")).unwrap_or_default())
+    };
+    let first = operations.first().map(words);
     let count = row.get("operation_count").and_then(Value::as_u64).unwrap_or(operations.len() as u64);
     match (first, count) {
         (None, _) => "-".into(),

@@ -20,12 +20,16 @@ fn entry(revision: u64, operations: Value) -> Value {
 #[test]
 fn the_history_is_a_table() {
     let operations = json!([{"verb": "patch", "target": "platform_components/grafana"}]);
-    let stub = Stub::answering(vec![Answer::json(200, &json!([entry(12, operations)]))]);
+    let selecting =
+        json!([{"verb": "update", "target": "clusters/*/patches/traefik", "select": "environment=prod"}]);
+    let entries = json!([entry(12, operations), entry(11, selecting)]);
+    let stub = Stub::answering(vec![Answer::json(200, &entries)]);
     let line =
         "history --type component --id grafana --cluster eu-1 --principal alice --from 2026-05-01T00:00:00Z";
     assert_snapshot!(table(&stub, line), @"
-    REVISION  AT                    BY     ASKED                                         DOCUMENTS  WHY
-    12        2026-05-01T12:00:00Z  alice  patch platform_components/grafana and 2 more  612        CVE
+    REVISION  AT                    BY     ASKED                                                            DOCUMENTS  WHY
+    12        2026-05-01T12:00:00Z  alice  patch platform_components/grafana and 2 more                     612        CVE
+    11        2026-05-01T12:00:00Z  alice  update clusters/*/patches/traefik (environment=prod) and 2 more  612        CVE
     ");
     let asked = stub.asked();
     assert_eq!(
@@ -134,6 +138,7 @@ fn an_explanation_is_a_table() {
                 "field": "platform_components/grafana/oci_tag",
                 "overrode": {"value": "1.0", "from": "catalog"}, "changed": changed},
             {"path": "enabled", "value": true, "from": "default", "changed": {"before_history": true}},
+            {"path": "on_remove", "value": "keep", "from": "catalog", "changed": {"not_after": 9}},
         ],
     }]});
     let stub = Stub::answering(vec![Answer::json(200, &explained)]);
@@ -141,6 +146,7 @@ fn an_explanation_is_a_table() {
     FIELD           VALUE  FROM                    OVERRODE       REVISION  CHANGED
     source.oci_tag  1.1    override clusters/eu-1  1.0 (catalog)  12        2026-05-01T12:00:00Z by alice: CVE
     enabled         true   default                 -              -         before the history begins
+    on_remove       keep   catalog                 -              -         before revision 9
     ");
     assert_eq!(stub.asked()[0].line, "GET /api/v2/explain/eu-1/platform_components/grafana");
 }
