@@ -63,10 +63,18 @@ impl ApiError {
             ([only], _) if self.message.contains(&only.message) => self.message.find(": "),
             // What follows is how to do it over HTTP.
             (_, Some("referenced" | "changed_since" | "revert_conflict")) => self.message.find("; "),
-            (_, Some("frozen")) => self.message.find(". Delete"),
+            (_, Some("frozen")) => self.message.rfind(". Delete"),
+            (_, Some("held")) => self.message.rfind(" at /api/"),
             _ => None,
         };
         self.message.get(..end.unwrap_or(self.message.len())).unwrap_or_default().trim_end_matches('.')
+    }
+
+    /// The id at the address with which the API's sentence ends.
+    fn named(&self, plural: &str) -> &str {
+        let address = self.message.rsplit_once(&format!("/api/v2/{plural}/"));
+        let id = address.and_then(|(_, rest)| rest.split_whitespace().next());
+        id.map_or("ID", |id| id.trim_end_matches('.'))
     }
 
     /// Says of the violations where they stand in files: `place_of` a document, or of a pointer into
@@ -105,7 +113,11 @@ impl ApiError {
                 "check the selector (`cluster list --select` shows what it matches), or add --allow-empty"
                     .into(),
             ),
-            (503, "frozen") => Some("`freeze lift` lifts it".into()),
+            (503, "frozen") => Some(format!("`freeze lift {}` lifts it", self.named("freezes"))),
+            (410, "held") => {
+                let id = self.named("tombstones");
+                Some(format!("`tombstone restore {id}` brings it back, `tombstone wipe {id}` uninstalls it"))
+            }
             (400, "reason_required") => Some("give --reason, or export FLUX_API_REASON".into()),
             (409, "revert_conflict") => {
                 Some("add --skip-conflicts to leave these as they are, and take the rest back".into())
@@ -143,7 +155,8 @@ fn violation(violation: &Value) -> Violation {
         document: violation.get("document").map(document).unwrap_or_default(),
         pointer: text("pointer"),
         code: text("code"),
-        message: text("message"),
+        // The way on is said to HTTP; the advice says it in the flags of this program.
+        message: text("message").trim_end_matches("; allow_empty=true lets that be").to_owned(),
     }
 }
 

@@ -12,6 +12,7 @@ use ureq::{Agent, Body};
 use crate::api_error::{ApiError, foreign};
 use crate::connection::Connection;
 use crate::error::Error;
+use crate::made::Made;
 use crate::progress::Progress;
 use crate::request::Request;
 
@@ -27,6 +28,7 @@ pub(crate) struct Client<'a> {
     agent: Agent,
     connection: &'a Connection,
     frozen: RefCell<BTreeMap<String, String>>,
+    made: RefCell<Option<Made>>,
 }
 
 /// What the API answered, well.
@@ -37,16 +39,29 @@ pub(crate) struct Answer {
     pub(crate) etag: Option<String>,
     /// How many there are, where the answer is a page of them.
     pub(crate) total: Option<u64>,
+    /// What the server's log calls the request.
+    pub(crate) request_id: Option<String>,
 }
 
 impl<'a> Client<'a> {
     pub(crate) fn new(connection: &'a Connection) -> Self {
-        Client { agent: agent(connection.timeout()), connection, frozen: RefCell::default() }
+        Client {
+            agent: agent(connection.timeout()),
+            connection,
+            frozen: RefCell::default(),
+            made: RefCell::default(),
+        }
     }
 
     /// The frozen clusters that answers so far were about, each with its freezes' ids.
     pub(crate) fn frozen(&self) -> BTreeMap<String, String> {
         self.frozen.borrow().clone()
+    }
+
+    /// The revision that the last write of the command made, if it is known to have made one.
+    pub(crate) fn made(&self) -> Option<u64> {
+        let made = self.made.borrow().clone();
+        made?.revision(self)
     }
 
     pub(crate) fn send(&self, request: &Request) -> Result<Answer, Error> {
@@ -61,11 +76,19 @@ impl<'a> Client<'a> {
         let content_type = header(&response, "content-type").unwrap_or_default();
         let etag = header(&response, "etag");
         let total = header(&response, "x-total-count").and_then(|total| total.parse().ok());
+        let request_id = header(&response, "x-request-id");
         let location = header(&response, "location");
         let body = read(&mut response, progress.as_ref())
             .map_err(|error| self.unreachable(request, &words, &error))?;
         match status {
-            200..=299 => Ok(Answer { body: parse(&body, status, &content_type, &words)?, etag, total }),
+            200..=299 => {
+                let body = parse(&body, status, &content_type, &words)?;
+                let answer = Answer { body, etag, total, request_id };
+                if request.writes() {
+                    self.made.replace(Made::of(request, status, &answer));
+                }
+                Ok(answer)
+            }
             300..=399 => Err(redirected(&words, status, location.as_deref())),
             _ => Err(Error::Api(Box::new(ApiError::read(status, &content_type, &body, &words, token_name)))),
         }

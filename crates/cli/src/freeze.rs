@@ -83,7 +83,17 @@ fn create_freeze(writer: &Writer<'_>, create: &Create) -> Result<Shown, Error> {
     if let (Some(id), Value::Object(fields)) = (&create.id, &mut freeze) {
         fields.insert("id".into(), id.clone().into());
     }
-    Ok(Shown::document(writer.send(&request::create_freeze(freeze, create.allow_empty))?))
+    let write = request::create_freeze(freeze, create.allow_empty);
+    // A wrong selector is the mistake to make here, so it is said whom it matched.
+    let whom = match writer.writing.is_preview() {
+        true => None,
+        false => Some(writer.plan(&write)?),
+    };
+    let made = writer.send(&write)?;
+    if let Some(whom) = whom {
+        say(&plan_text::frozen(&whom, View::stderr()));
+    }
+    Ok(Shown::document(made))
 }
 
 fn lift_freeze(writer: &Writer<'_>, freeze: &str) -> Result<Shown, Error> {

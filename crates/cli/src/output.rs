@@ -78,6 +78,11 @@ impl Shown {
         Shown::sections(Value::Array(rows), vec![section])
     }
 
+    /// Whether it has the revision that was made, as what became of a change set does.
+    pub(crate) fn says_revision(&self) -> bool {
+        self.json.get("revision").is_some_and(Value::is_u64)
+    }
+
     /// Writes it to stdout.
     pub(crate) fn print(&self, asked: Option<Format>) -> Result<(), Error> {
         let stdout = io::stdout().lock();

@@ -1,5 +1,7 @@
 //! What a write would do, as the API answers it before the write is made.
 
+use std::collections::BTreeSet;
+
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -29,6 +31,9 @@ pub(crate) struct Said {
     pub(crate) warnings: Vec<Warning>,
     #[serde(default)]
     pub(crate) frozen: Vec<Frozen>,
+    /// The documents in which others have a say, where the API was given files.
+    #[serde(default)]
+    pub(crate) disputed: Vec<Disputed>,
     /// The documents that would change, where the API was given files.
     #[serde(default)]
     pub(crate) documents: Vec<DocumentChange>,
@@ -86,6 +91,9 @@ pub(crate) struct Hidden {
 
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct Warning {
+    /// The API's stable word for it.
+    #[serde(default)]
+    pub(crate) code: String,
     pub(crate) message: String,
     #[serde(default)]
     pub(crate) count: u64,
@@ -102,6 +110,14 @@ pub(crate) struct Frozen {
     pub(crate) clusters: Vec<String>,
 }
 
+/// A document that somebody else changed or owns, and who that is.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Disputed {
+    #[serde(default)]
+    pub(crate) document: Option<String>,
+    pub(crate) message: String,
+}
+
 /// A document before and after.
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct DocumentChange {
@@ -114,19 +130,32 @@ pub(crate) struct DocumentChange {
     pub(crate) after: Value,
 }
 
+impl Warning {
+    pub(crate) fn is_freeze(&self) -> bool {
+        self.code == "freezes"
+    }
+}
+
 impl DocumentChange {
     /// Whether somebody asked for it. What a source owns is noted beside, and how often it applied.
     pub(crate) fn is_meant(&self) -> bool {
-        let owned = |side: &Value| side.get("documents").cloned();
         self.kind != SOURCES || owned(&self.before) != owned(&self.after)
     }
 
     /// How many documents the source has after, where this is about what a source owns.
     pub(crate) fn owned(&self) -> Option<usize> {
-        let lists = self.after.get("documents").and_then(Value::as_object).into_iter().flatten();
-        let count = lists.map(|(_, ids)| ids.as_array().map_or(0, Vec::len)).sum();
-        (self.kind == SOURCES).then_some(count)
+        (self.kind == SOURCES).then(|| owned(&self.after).len())
     }
+}
+
+/// Type and id of each document that a source owns. What else is noted of them is the API's affair.
+fn owned(source: &Value) -> BTreeSet<(&str, &str)> {
+    let types = source.get("documents").and_then(Value::as_object).into_iter().flatten();
+    let documents = types.flat_map(|(kind, documents)| {
+        let ids = documents.as_object().into_iter().flat_map(|documents| documents.keys());
+        ids.map(move |id| (kind.as_str(), id.as_str()))
+    });
+    documents.collect()
 }
 
 /// The type in which the API notes what each source owns.
@@ -141,11 +170,19 @@ impl Plan {
 
     /// Whether anything at all would be another than before.
     pub(crate) fn changes(&self) -> bool {
-        let Said { clusters, effects, hidden, documents, .. } = &self.said;
+        let Said { clusters, effects, hidden, documents, disputed, .. } = &self.said;
         *clusters > 0
             || !effects.is_empty()
             || !hidden.is_empty()
             || documents.iter().any(DocumentChange::is_meant)
+            || !disputed.is_empty()
+            || self.freezes().next().is_some()
+    }
+
+    /// The clusters that it freezes. Their answers stay what they are, and that is the change.
+    pub(crate) fn freezes(&self) -> impl Iterator<Item = &String> {
+        let freezes = self.said.warnings.iter().filter(|warning| warning.is_freeze());
+        freezes.flat_map(|warning| &warning.clusters)
     }
 
     /// On how many clusters it destroys something; where it destroys nothing, how many it changes.

@@ -4,23 +4,20 @@ use serde_json::Value;
 
 use crate::error::printable;
 use crate::paint::{Paint, View};
-use crate::plan::{DocumentChange, Effect, Field, Hidden, Plan, Said, Warning};
-use crate::{types, unified};
+use crate::plan::{Effect, Field, Hidden, Plan, Said, Warning};
+use crate::{plan_documents, types};
 
 /// How far cluster lists and further lines stand to the right.
-const INDENT: &str = "    ";
+pub(crate) const INDENT: &str = "    ";
 
 /// Longer values are cut: what matters here is which one changes.
 const LONGEST_VALUE: usize = 60;
 
 /// The whole plan: what it comes to, its effects as the API ordered them, what it does not reach,
-/// warnings, what waits behind a freeze, the digest last.
+/// warnings, what waits behind a freeze, the documents, whoever else has a say, the digest last.
 pub(crate) fn whole(plan: &Plan, view: View) -> String {
-    let Said { effects, hidden, warnings, frozen, digest, documents, .. } = &plan.said;
+    let Said { effects, hidden, warnings, frozen, digest, documents, disputed, .. } = &plan.said;
     let mut lines = vec![view.paint.bold(&headline(plan))];
-    let meant = documents.iter().filter(|document| document.is_meant());
-    let diffs: String = meant.map(|document| document_diff(document, view)).collect();
-    lines.extend(diffs.lines().map(str::to_owned));
     for effect in effects {
         effect_lines(&mut lines, effect, view);
     }
@@ -39,6 +36,8 @@ pub(crate) fn whole(plan: &Plan, view: View) -> String {
         ));
         lines.push(cluster_list(&frozen.clusters, view));
     }
+    plan_documents::changed(&mut lines, documents, view);
+    plan_documents::disputed(&mut lines, disputed, view);
     if !plan.said.confirmation.is_empty() {
         lines.push(format!("needs confirmation: {}", reasons(plan)));
     }
@@ -134,16 +133,6 @@ fn effect_lines(lines: &mut Vec<String>, effect: &Effect, view: View) {
     lines.push(cluster_list(&effect.clusters, view));
 }
 
-fn document_diff(document: &DocumentChange, view: View) -> String {
-    let name = format!("{}/{}", document.kind, document.id);
-    if let Some(owned) = document.owned() {
-        let owned = counted(owned as u64, "document");
-        return format!("source {} owns {owned} then\n", printable(&document.id));
-    }
-    let (from, to) = (format!("{name} now"), format!("{name} then"));
-    unified::diff(&from, &to, &document.before, &document.after, view.paint)
-}
-
 fn hidden_lines(lines: &mut Vec<String>, hidden: &Hidden, view: View) {
     let verb = if hidden.count == 1 { "overrides" } else { "override" };
     let paths: Vec<_> = hidden.fields.iter().map(|field| printable(&field.path)).collect();
@@ -158,7 +147,11 @@ fn hidden_lines(lines: &mut Vec<String>, hidden: &Hidden, view: View) {
 
 fn warning_lines(lines: &mut Vec<String>, warning: &Warning, view: View) {
     let on = if warning.count == 0 { String::new() } else { format!(" ({})", clusters(warning.count)) };
-    lines.push(view.paint.yellow(&format!("warning: {}{on}", printable(&warning.message))));
+    let words = match warning.is_freeze() {
+        true => format!("{} frozen, so nothing reaches them:", clusters_are(warning.count)),
+        false => format!("warning: {}{on}", printable(&warning.message)),
+    };
+    lines.push(view.paint.yellow(&words));
     if !warning.clusters.is_empty() {
         lines.push(cluster_list(&warning.clusters, view));
     }
@@ -186,6 +179,21 @@ fn value(value: &Value) -> String {
     }
 }
 
+/// Whom a freeze holds, in one line.
+pub(crate) fn frozen(plan: &Plan, view: View) -> String {
+    let held: Vec<_> = plan.freezes().cloned().collect();
+    if held.is_empty() {
+        return "No cluster is frozen by it now.\n".into();
+    }
+    let words = format!("{} frozen:", clusters_are(held.len() as u64));
+    let room = view.width.saturating_sub(words.len() + 1);
+    format!("{} {}\n", view.paint.yellow(&words), listed(&held, room))
+}
+
+fn clusters_are(count: u64) -> String {
+    format!("{} {}", clusters(count), if count == 1 { "is" } else { "are" })
+}
+
 fn clusters(count: u64) -> String {
     counted(count, "cluster")
 }
@@ -195,9 +203,14 @@ pub(crate) fn counted(count: u64, what: &str) -> String {
     format!("{count} {what}{plural}")
 }
 
-/// The ids in one line, cut to the width: `a, b and 598 more`.
+/// The ids in a line of their own.
 fn cluster_list(ids: &[String], view: View) -> String {
-    let room = view.width.saturating_sub(INDENT.len());
+    let ids = listed(ids, view.width.saturating_sub(INDENT.len()));
+    format!("{INDENT}{}", view.paint.dim(&ids))
+}
+
+/// The ids, as many as there is room for: `a, b and 598 more`.
+fn listed(ids: &[String], room: usize) -> String {
     let mut line = String::new();
     for (at, id) in ids.iter().enumerate() {
         let id = printable(id);
@@ -212,7 +225,7 @@ fn cluster_list(ids: &[String], view: View) -> String {
         line.push_str(separator);
         line.push_str(&id);
     }
-    format!("{INDENT}{}", view.paint.dim(&line))
+    line
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! The API's requests as values: paths, queries and headers stand here and nowhere else. Pure.
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde_json::Value;
 use ureq::http::Method;
 
@@ -89,6 +89,19 @@ impl Request {
 
     fn taking_long(self, doing: &'static str) -> Self {
         Request { long: Some(doing), ..self }
+    }
+
+    /// Whether it is to change something: neither a read nor a look at what a write would do.
+    pub(crate) fn writes(&self) -> bool {
+        self.method != Method::GET && !self.query.iter().any(|(name, _)| name == "plan")
+    }
+
+    /// Type and id of the one document that it is about, if it is about one.
+    pub(crate) fn document(&self) -> Option<(String, String)> {
+        let path = self.path.strip_prefix("/api/v2").unwrap_or(&self.path);
+        let mut segments = path.split('/').skip(1).map(|segment| percent_decode_str(segment).decode_utf8());
+        let mut next = || Some(segments.next()?.ok()?.into_owned());
+        Some((next()?, next()?))
     }
 
     /// The id of the cluster that it is about, if it is about one.

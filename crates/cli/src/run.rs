@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::args::{Cli, Command};
 use crate::client::Client;
 use crate::error::{Error, printable};
-use crate::output::Shown;
+use crate::output::{Format, Shown};
 use crate::writer::say;
 use crate::{apply, change, cluster, complete, component, demo, explain, export, flux, freeze, history};
 use crate::{namespace, request, rolebinding, tombstone, validate, whatif};
@@ -45,8 +45,20 @@ pub(crate) fn run(cli: &Cli) -> Result<bool, Error> {
         Err(Error::Preview(shown)) => *shown,
         end => end?,
     };
-    shown.print(cli.output)?;
+    let printed = shown.print(cli.output);
+    // Ids alone are for scripts.
+    if cli.output != Some(Format::Name) && !shown.says_revision() {
+        say_revision(client);
+    }
+    printed?;
     Ok(shown.changes)
+}
+
+/// Says which revision was made, for whoever wants to look at it or take it back.
+fn say_revision(client: &Client<'_>) {
+    if let Some(revision) = client.made() {
+        say(&format!("revision {revision}\n"));
+    }
 }
 
 /// Says which clusters that the command was about are frozen, by what, and why.

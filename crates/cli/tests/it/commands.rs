@@ -232,7 +232,10 @@ fn a_deleted_cluster_is_known_by_its_id_until_its_tombstone_goes() {
     let server = Server::start();
     let deleted = ended(server.cli("cluster delete demo-cluster-01"));
     assert_eq!(deleted.code, Some(0));
-    assert_eq!(deleted.stderr, "demo-cluster-01 loses 3 namespaces, 3 components, 2 rolebindings.\n");
+    assert_eq!(
+        deleted.stderr,
+        "demo-cluster-01 loses 3 namespaces, 3 components, 2 rolebindings.\nrevision 2\n"
+    );
     assert_eq!(server.ok("flux demo-cluster-01 namespaces"), json!({"inputs": []}));
     server.ok("tombstone purge demo-cluster-01");
     let said = server.refused("flux demo-cluster-01");

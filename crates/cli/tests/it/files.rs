@@ -85,26 +85,53 @@ fn a_diff_shows_documents_and_effects() {
     let (_folder, path) = folder();
     let planned = json!({"digest": "d1", "clusters": 1, "effects": [
         {"effect": "install", "type": "namespaces", "input": "team", "count": 1, "clusters": ["eu-1"]},
-    ], "documents": [{"type": "clusters", "id": "eu-1", "change": "updated",
-        "before": {"id": "eu-1"}, "after": {"id": "eu-1", "namespaces": [{"id": "team"}]}}]});
+    ], "documents": [
+        {"type": "sources", "id": "git", "change": "updated", "before": {"documents": {}},
+            "after": {"documents": {"clusters": {"eu-1": "d"}, "namespaces": {"team": "d"}}}},
+        {"type": "sources", "id": "other", "change": "updated", "before": {"documents": {"clusters": {"eu-1": "c"}}},
+            "after": {"documents": {"clusters": {"eu-1": "d"}}}},
+        {"type": "clusters", "id": "eu-1", "change": "updated",
+            "before": {"id": "eu-1"}, "after": {"id": "eu-1", "namespaces": [{"id": "team"}]}},
+    ]});
     let stub = Stub::answering(vec![Answer::json(200, &json!([])), Answer::json(200, &planned)]);
     let Ended { code, stdout, .. } = ended(cli(&stub.url, &format!("diff -f {path} -o table")));
     assert_eq!(code, Some(3));
     assert_snapshot!(stdout, @"
     1 cluster changes; nothing is destroyed.
+    + 1 cluster gets namespace team
+        eu-1
     --- clusters/eu-1 now
     +++ clusters/eu-1 then
     @@ -1 +1,3 @@
      id: eu-1
     +namespaces:
     +- id: team
-    + 1 cluster gets namespace team
-        eu-1
+    source git owns 2 documents then
     digest d1
     ");
     let asked = stub.asked();
     assert_eq!(asked[1].line, "POST /api/v2/apply?plan=true");
     assert_eq!(asked[1].body["source"], Value::Null);
+}
+
+#[test]
+fn a_diff_shows_what_others_have_a_say_in() {
+    let (_folder, path) = folder();
+    let planned = json!({"digest": "d1", "effects": [], "disputed": [
+        {"document": "clusters/eu-1", "message": "belongs to the source other"},
+        {"document": "clusters/eu-2", "message": "was written by somebody else\u{1b}[2J"},
+    ]});
+    let knows_plans = Answer::json(200, &json!([]));
+    let stub = Stub::answering(vec![knows_plans, Answer::json(200, &planned)]);
+    let Ended { code, stdout, .. } = ended(cli(&stub.url, &format!("diff -f {path} --source git -o table")));
+    assert_eq!(code, Some(3));
+    assert_snapshot!(stdout, @r"
+    No cluster's answer changes.
+    others have a say in 2 documents, so that `apply` needs --take:
+        clusters/eu-1: belongs to the source other
+        clusters/eu-2: was written by somebody else\u{1b}[2J
+    digest d1
+    ");
 }
 
 #[test]

@@ -8,12 +8,18 @@ use crate::stub::{Answer, Ended, Stub, cli, ended, fails, succeeds};
 #[test]
 fn a_freeze_has_a_selector_and_a_reason() {
     let freeze = json!({"id": "incident-42", "selector": "region=eu", "reason": "etcd is slow"});
-    let stub = Stub::answering(vec![Answer::json(201, &freeze)]);
+    let none = json!({"digest": "d", "effects": []});
+    let made = Answer::json(201, &freeze).with("etag", "\"8-d3\"");
+    let stub = Stub::answering(vec![Answer::json(200, &none), made]);
     let create = "freeze create --id incident-42 --select region=eu --reason 'etcd is slow' --allow-empty";
-    assert_eq!(succeeds(cli(&stub.url, create)), freeze);
+    let Ended { code, stdout, stderr } = ended(cli(&stub.url, create));
+    assert_eq!(code, Some(0));
+    assert_eq!(serde_json::from_str::<Value>(&stdout).unwrap(), freeze);
+    assert_eq!(stderr, "No cluster is frozen by it now.\nrevision 8\n");
     let asked = stub.asked();
-    assert_eq!(asked[0].line, "POST /api/v2/freezes?allow_empty=true");
-    assert_eq!(asked[0].body, freeze);
+    assert_eq!(asked[0].line, "POST /api/v2/freezes?allow_empty=true&plan=true");
+    assert_eq!(asked[1].line, "POST /api/v2/freezes?allow_empty=true");
+    assert_eq!(asked[1].body, freeze);
     let said = fails(cli("http://127.0.0.1:1", "freeze create --select region=eu"), 2);
     assert!(said.starts_with("error: why? Give --reason"), "{said}");
 }

@@ -75,15 +75,46 @@ fn a_protected_cluster_is_not_emptied_by_accident() {
 #[test]
 fn the_brake_holds_until_it_is_lifted() {
     let server = Server::with_clusters();
-    succeeds(server.cli("freeze create --id incident-42 --select region=eu --reason 'etcd is slow'"));
+    let freeze = "freeze create --id incident-42 --select region=eu --reason 'etcd is slow'";
+    let planned = server.run(&format!("{freeze} --plan -o table"));
+    assert_eq!(planned.code, Some(3));
+    let line = "3 clusters are frozen, so nothing reaches them:\n    eu-1, eu-2, eu-3\n";
+    assert!(planned.stdout.contains(line), "{}", planned.stdout);
+    assert_eq!(server.run(freeze).stderr, "3 clusters are frozen: eu-1, eu-2, eu-3\nrevision 5\n");
+    let none = server.run("freeze create --select region=moon --reason why --plan");
+    assert!(none.stderr.contains("add --allow-empty (400 invalid)"), "{}", none.stderr);
+    assert!(none.stderr.ends_with("/selector: `region=moon` selects no cluster\n"), "{}", none.stderr);
     let assigned = server.run("component assign podinfo --cluster eu-1");
     assert_eq!(assigned.code, Some(0));
-    assert_eq!(assigned.stderr, "eu-1 is frozen by incident-42: etcd is slow\n");
+    assert_eq!(assigned.stderr, "eu-1 is frozen by incident-42: etcd is slow\nrevision 6\n");
     let polled = server.run("flux eu-1 components");
-    assert!(polled.stderr.contains("`freeze lift` lifts it (503 frozen"), "{}", polled.stderr);
+    assert_eq!(polled.stderr.matches("is frozen").count(), 1, "{}", polled.stderr);
+    assert!(polled.stderr.contains("; `freeze lift incident-42` lifts it (503 frozen"), "{}", polled.stderr);
     let lifted = server.run("freeze lift incident-42");
     assert!(lifted.stderr.contains("+ 1 cluster gets component podinfo\n    eu-1"), "{}", lifted.stderr);
     assert_eq!(server.tag("eu-1"), "latest");
+}
+
+#[test]
+fn a_write_says_which_revision_it_made() {
+    let server = Server::start();
+    let says = |arguments: &str, expected: &str| {
+        let ended = server.run(arguments);
+        assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), expected), "{arguments}");
+    };
+    says("namespace create a --cluster demo-cluster-01", "revision 2\n");
+    says("namespace create a --cluster demo-cluster-01", "");
+    says("component assign podinfo --cluster demo-cluster-01 --oci-tag 9", "revision 3\n");
+    says("component assign podinfo --cluster demo-cluster-01", "");
+    says("component patch podinfo --cluster demo-cluster-01 --set a.b=1", "revision 4\n");
+    says("component patch podinfo --cluster demo-cluster-01 --set a.b=1", "");
+    says("namespace unassign a --cluster demo-cluster-01", "revision 5\n");
+    says("namespace delete a", "revision 6\n");
+    says("namespace create a -o name", "");
+    says("component unassign podinfo --select environment=dev", "");
+    says("namespace list", "");
+    says("rolebinding create 'system:a' --role view --group g", "revision 9\n");
+    says("rolebinding delete 'system:a'", "revision 10\n");
 }
 
 #[test]
@@ -119,6 +150,11 @@ fn a_fleet_goes_into_a_file_and_comes_back() {
     succeeds(server.cli("component update cert-manager --oci-tag v3 --reason hotfix"));
     let disputed = server.run(&format!("apply -f {file} --source git"));
     assert_eq!(disputed.code, Some(1));
+    assert!(disputed.stderr.contains("add --take") && !disputed.stderr.contains("take=true"));
+    let looked = server.run(&format!("diff -f {file} --source git -o table"));
+    assert_eq!(looked.code, Some(3));
+    assert!(looked.stdout.contains("others have a say in 1 document"), "{}", looked.stdout);
+    assert!(!looked.stdout.contains("source git owns"), "it owns what it owned: {}", looked.stdout);
     assert!(disputed.stderr.contains("fleet.yaml /platform_components/0"), "{}", disputed.stderr);
     assert!(disputed.stderr.contains("hotfix"), "{}", disputed.stderr);
 }
