@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use flux_resourceset_model::change::Key;
 use flux_resourceset_model::{
     CLUSTERS, Cluster, Component, ComponentReference, Delivery, DnsName, FREEZES, PLATFORM_COMPONENTS,
-    ResourceType, TOMBSTONES, Violation, check_helm_values, check_version, length_in_go,
+    RESOURCE_TYPES, ResourceType, TOMBSTONES, Violation, check_helm_values, check_version, length_in_go,
 };
 use serde_json::Value;
 
@@ -34,6 +34,9 @@ pub(crate) fn check(
             );
         }
     }
+    for key in touched.iter().filter(|key| key.kind == RESOURCE_TYPES) {
+        found.extend(evolution(before, after, touched, key));
+    }
     for key in affected(after, touched) {
         let Some(cluster) = after.subject(&key.id) else { continue };
         let mut wrong = cluster_violations(after, cluster, broken);
@@ -49,6 +52,52 @@ pub(crate) fn check(
     }
     for key in touched.iter().filter(|key| is_subject(before, key)) {
         found.extend(frozen(before, after, key).map(|violation| violation.of(key.clone())));
+    }
+    found
+}
+
+/// What was stored and no longer is what its type says. What is written with the type is judged by itself.
+fn evolution(before: &Fleet, after: &Fleet, touched: &BTreeSet<Key>, key: &Key) -> Vec<Violation> {
+    let Some(kind) = after.resource_type(&key.id) else { return Vec::new() };
+    let mut found = Vec::new();
+    let mut judge = |key: Key, kind: &ResourceType, was: Option<&ResourceType>, within: &str| {
+        let Some(document) = after.get(&key).filter(|_| !touched.contains(&key)) else { return };
+        let body = document.to_body();
+        let known = was.map(|kind| kind.validate(&body, after.rules())).unwrap_or_default();
+        let wrong = kind.validate(&body, after.rules()).into_iter();
+        let new = wrong.filter(|one| one.pointer.starts_with(within) && !known.contains(one));
+        found.extend(new.map(|violation| violation.of(key.clone())));
+    };
+    for (id, _) in after.list(kind.plural()) {
+        judge(Key::new(kind.plural(), id), kind, before.resource_type(kind.plural()), "");
+    }
+    let refers = |id: &&str| after.cluster(id).is_some_and(|one| one.references.contains_key(kind.plural()));
+    if let Some(clusters) = after.resource_type(CLUSTERS) {
+        let within = format!("/{}/", kind.plural());
+        for id in after.list(CLUSTERS).map(|(id, _)| id).filter(refers) {
+            judge(Key::new(CLUSTERS, id), clusters, before.resource_type(CLUSTERS), &within);
+        }
+    }
+    found
+}
+
+/// What the cluster's references say instead of their definitions must fit what these say.
+fn overrides(fleet: &Fleet, cluster: &Cluster) -> Vec<Violation> {
+    let mut found = Vec::new();
+    for (plural, references) in &cluster.references {
+        let Some(kind) = fleet.resource_type(plural) else { continue };
+        let references = references.iter().enumerate();
+        for (at, reference) in references.filter(|(_, reference)| !reference.overrides.is_empty()) {
+            let Some(document) = fleet.get(&Key::new(plural, &reference.id)) else { continue };
+            let mut whole = document.to_body();
+            whole.extend(reference.overrides.clone());
+            let wrong = kind.validate(&whole, fleet.rules()).into_iter();
+            let own = wrong.filter(|one| {
+                let field = one.pointer.split('/').nth(1).unwrap_or_default();
+                reference.overrides.contains_key(field)
+            });
+            found.extend(own.map(|violation| violation.under(&format!("/{plural}/{at}"))));
+        }
     }
     found
 }
@@ -81,7 +130,10 @@ fn frozen(before: &Fleet, after: &Fleet, key: &Key) -> Option<Violation> {
 /// The clusters, held ones too, whose answers the documents `touched` have a part in: the documents
 /// that they stand in.
 fn affected(after: &Fleet, touched: &BTreeSet<Key>) -> BTreeSet<Key> {
-    let referrers = touched.iter().flat_map(|key| after.referrers(key));
+    let of_types = touched.iter().filter(|key| key.kind == RESOURCE_TYPES);
+    let of_types = of_types.flat_map(|key| after.list(&key.id).map(|(id, _)| Key::new(&key.id, id)));
+    let of_types: Vec<Key> = of_types.collect();
+    let referrers = touched.iter().chain(&of_types).flat_map(|key| after.referrers(key));
     touched.iter().chain(referrers).filter(|key| is_subject(after, key)).cloned().collect()
 }
 
@@ -151,6 +203,7 @@ fn cluster_violations(fleet: &Fleet, cluster: &Cluster, broken: &BTreeSet<Key>) 
             found.extend(cluster.check_delivery(id, component.delivery));
         }
     }
+    found.extend(overrides(fleet, cluster));
     found.extend(shared_releases(fleet, cluster));
     let polled = fleet.types().iter().filter(|kind| kind.flux_path().is_some());
     found.extend(polled.filter_map(|kind| answer_size(fleet, cluster, kind)));

@@ -1,6 +1,9 @@
 //! Where each field of an answer comes from: which document says it, at which place, and whose word it
 //! goes over.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use flux_resourceset_model::change::Key;
 use flux_resourceset_model::{
     Body, CLUSTERS, Cluster, PATCHES, PLATFORM_COMPONENTS, ResourceType, TOMBSTONES,
@@ -99,7 +102,7 @@ impl Fleet {
     ) -> Result<Vec<ExplainedInput>, NoExplanation> {
         let subject = Subject::of(self, cluster);
         let subject = subject.ok_or_else(|| NoExplanation::UnknownCluster(cluster.to_owned()))?;
-        let asked = |named: &&ResourceType| {
+        let asked = |named: &&Arc<ResourceType>| {
             kind.is_none_or(|kind| named.plural() == kind || named.flux_path() == Some(kind))
         };
         let polled = self.types().iter().filter(|kind| kind.flux_path().is_some());
@@ -151,6 +154,7 @@ impl<'a> Subject<'a> {
             subject: self,
             definition: self.fleet.get(&key).map(|document| document.to_body()).unwrap_or_default(),
             origin: if key.kind == PLATFORM_COMPONENTS { Origin::Catalog } else { Origin::Definition },
+            overrides: kind.overridable(),
             key,
         };
         let mut fields = Vec::new();
@@ -175,6 +179,8 @@ struct Sources<'a> {
     definition: Body,
     /// What the definition is called.
     origin: Origin,
+    /// The properties that the cluster's reference may override.
+    overrides: &'a BTreeSet<String>,
 }
 
 /// What one document says of a field.
@@ -208,6 +214,7 @@ impl Sources<'_> {
             ["enabled" | "component_path" | "release"] | ["source", "oci_tag"] if component => {
                 self.overridable(path[path.len() - 1])
             }
+            [field] if self.overrides.contains(*field) => self.overridable(field),
             [.., field] => vec![self.of_definition(field)],
             [] => Vec::new(),
         }

@@ -6,7 +6,7 @@ use std::convert::Infallible;
 use std::fmt;
 use std::str::FromStr;
 
-use flux_resourceset_model::{Body, CLUSTERS, Parts, ResourceType, TOMBSTONES};
+use flux_resourceset_model::{Body, CLUSTERS, TOMBSTONES};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
@@ -206,10 +206,8 @@ fn gather(plural: &str, field: Field, value: &Value, found: &mut BTreeMap<Field,
 /// Whether the items of the list that `steps` lead to are addressed by id.
 fn is_list(plural: &str, steps: &[String]) -> bool {
     match steps {
-        [list] => {
-            let mut fields = ResourceType::of(plural).into_iter().flat_map(ResourceType::part_fields);
-            fields.any(|(field, parts)| field == list && parts == Parts::List)
-        }
+        // What is referred to has an id, of whichever type it is; the one other list has plain names.
+        [list] => plural == CLUSTERS && list != "aliases",
         // A tombstone holds a cluster.
         [held, list] if plural == TOMBSTONES && held == "cluster" => {
             is_list(CLUSTERS, std::slice::from_ref(list))

@@ -4,7 +4,9 @@
 use std::collections::BTreeMap;
 
 use flux_resourceset_model::change::{DocumentChange, Key, Operation, Verb};
-use flux_resourceset_model::{FREEZES, ResourceType, Rules, SOURCES, TOMBSTONES, Violation, built_in};
+use flux_resourceset_model::{
+    FREEZES, RESOURCE_TYPES, Resource, ResourceType, Rules, SOURCES, TOMBSTONES, Types, Violation,
+};
 use serde_json::Value;
 
 use crate::fleet::Fleet;
@@ -27,9 +29,9 @@ impl Fleet {
     /// documents, ordered by id; types of which there are none only where people write them. What
     /// sources own is not in it, since applying the file says so.
     pub fn export(&self, out: &mut Vec<u8>) {
-        let described = |kind: &ResourceType| ![TOMBSTONES, FREEZES].contains(&kind.plural());
+        let described = |kind: &ResourceType| ![TOMBSTONES, FREEZES, RESOURCE_TYPES].contains(&kind.plural());
         let kinds = self.types().iter().filter(|kind| kind.plural() != SOURCES);
-        let kinds = kinds.filter(|kind| described(kind) || self.len(kind.plural()) > 0);
+        let kinds = kinds.filter(|kind| described(kind.as_ref()) || self.len(kind.plural()) > 0);
         out.push(b'{');
         for (at, kind) in kinds.enumerate() {
             out.extend_from_slice(if at == 0 { b"\"" } else { b",\"" });
@@ -51,7 +53,7 @@ impl Fleet {
     /// # Errors
     /// Every violation of every document, and between them, each with its pointer into the file.
     pub fn prepare_file(&self, file: &Value) -> Result<PreparedFile, Vec<Violation>> {
-        let mut read = File::read(file);
+        let mut read = File::read(file, self.types());
         match self.prepare(&read.operations) {
             Ok(Prepared { documents, min_reader, .. }) if read.violations.is_empty() => {
                 Ok(PreparedFile { operations: read.operations, documents, min_reader })
@@ -69,8 +71,8 @@ impl Fleet {
     pub fn from_json(text: &str) -> Result<Self, Refusal> {
         let file = serde_json::from_str(text)
             .map_err(|error| Refusal::Invalid(vec![Violation::new("", "json", error.to_string())]))?;
-        let mut read = File::read(&file);
         let empty = Fleet::empty(Rules::default());
+        let mut read = File::read(&file, empty.types());
         match Draft::unchecked(&empty, &read.operations) {
             Ok(fleet) if read.violations.is_empty() => Ok(fleet.at(1)),
             Ok(_) => Err(Refusal::Invalid(read.violations)),
@@ -80,8 +82,9 @@ impl Fleet {
 }
 
 /// A file as it is read: what it asks for, and what is wrong with its form.
-#[derive(Default)]
 pub(crate) struct File {
+    /// Those of the fleet, and those that the file declares.
+    types: Types,
     /// A create for each document.
     pub(crate) operations: Vec<Operation>,
     /// Where in the file each document stands.
@@ -90,15 +93,41 @@ pub(crate) struct File {
 }
 
 impl File {
-    pub(crate) fn read(file: &Value) -> Self {
-        let mut read = File::default();
+    pub(crate) fn read(file: &Value, types: &Types) -> Self {
+        let mut read = File {
+            types: types.clone(),
+            operations: Vec::new(),
+            places: BTreeMap::new(),
+            violations: Vec::new(),
+        };
         match file {
-            Value::Object(types) => {
-                types.iter().for_each(|(plural, documents)| read.add_type(plural, documents))
+            Value::Object(lists) => {
+                // What a document is, is said by its type.
+                let (types, others): (Vec<_>, Vec<_>) =
+                    lists.iter().partition(|(plural, _)| *plural == RESOURCE_TYPES);
+                types.into_iter().for_each(|(plural, documents)| read.add_type(plural, documents));
+                read.declare();
+                others.into_iter().for_each(|(plural, documents)| read.add_type(plural, documents));
             }
             _ => read.wrong("", "type", "a fleet's file is a JSON object of lists, one for each type".into()),
         }
         read
+    }
+
+    /// Takes the types that the operations so far declare, as far as they can be read.
+    fn declare(&mut self) {
+        for operation in &self.operations {
+            let Some(kind) = self.types.of(RESOURCE_TYPES) else { continue };
+            let Some(Value::Object(body)) = &operation.body else { continue };
+            let mut body = body.clone();
+            kind.normalize(&mut body);
+            body.insert("id".into(), operation.key.id.as_str().into());
+            if let Ok(Resource::Type(definition)) = kind.parse(body)
+                && let Ok(types) = self.types.with(&definition)
+            {
+                self.types = types;
+            }
+        }
     }
 
     fn wrong(&mut self, pointer: impl Into<String>, code: &'static str, message: String) {
@@ -107,8 +136,8 @@ impl File {
 
     fn add_type(&mut self, plural: &str, documents: &Value) {
         let pointer = format!("/{plural}");
-        let Some(kind) = ResourceType::of(plural).filter(|kind| kind.plural() != SOURCES) else {
-            let known = built_in().iter().map(ResourceType::plural).filter(|plural| *plural != SOURCES);
+        let Some(kind) = self.types.of(plural).filter(|kind| kind.plural() != SOURCES).cloned() else {
+            let known = self.types.iter().map(|kind| kind.plural()).filter(|plural| *plural != SOURCES);
             let known = known.collect::<Vec<_>>().join(", ");
             let message = format!("`{plural}` is not a resource type; known are {known}");
             return self.wrong(pointer, "unknown_field", message);
@@ -116,7 +145,7 @@ impl File {
         match documents {
             Value::Array(documents) => {
                 for (at, body) in documents.iter().enumerate() {
-                    self.add(kind, format!("{pointer}/{at}"), body);
+                    self.add(&kind, format!("{pointer}/{at}"), body);
                 }
             }
             _ => self.wrong(pointer, "type", "is not a list of documents".into()),
@@ -141,6 +170,11 @@ impl File {
         }
         self.places.insert(key.clone(), place);
         self.operations.push(Operation::new(Verb::Create, key, Some(body.clone())));
+    }
+
+    /// The types of its documents.
+    pub(crate) fn types(&self) -> &Types {
+        &self.types
     }
 
     /// Where in the file the document stands.

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use flux_resourceset_model::change::{DocumentChange, Key};
 use flux_resourceset_model::{
-    Body, CLUSTERS, Cluster, Component, Definition, DnsName, FREEZES, Freeze, PLATFORM_COMPONENTS, Resource,
-    ResourceType, Rules, SOURCES, Source, TOMBSTONES, Tombstone, Violation, built_in,
+    Body, CLUSTERS, Cluster, Component, Definition, DnsName, FREEZES, Freeze, PLATFORM_COMPONENTS,
+    RESOURCE_TYPES, Resource, ResourceType, Rules, SOURCES, Source, TOMBSTONES, Tombstone, Types, Violation,
 };
 use imbl::{OrdMap, OrdSet};
 
@@ -85,7 +85,9 @@ type Table = OrdMap<Arc<str>, Arc<Document>>;
 pub struct Fleet {
     rules: Arc<Rules>,
     revision: u64,
-    tables: BTreeMap<&'static str, Table>,
+    types: Types,
+    /// By the plural of their type; those of no document may be left out.
+    tables: BTreeMap<Arc<str>, Table>,
     holders: OrdMap<DnsName, Holder>,
     /// Which documents refer to a definition or a catalog entry.
     referrers: OrdMap<Key, OrdSet<Key>>,
@@ -94,11 +96,11 @@ pub struct Fleet {
 impl Fleet {
     /// A fleet into which nothing was ever written: revision 0.
     pub fn empty(rules: Rules) -> Self {
-        let tables = built_in().iter().map(|kind| (kind.plural(), Table::new())).collect();
         Fleet {
             rules: Arc::new(rules),
             revision: 0,
-            tables,
+            types: Types::built_in(),
+            tables: BTreeMap::new(),
             holders: OrdMap::new(),
             referrers: OrdMap::new(),
         }
@@ -115,7 +117,9 @@ impl Fleet {
         documents: impl IntoIterator<Item = (Key, u64, Vec<u8>)>,
     ) -> Result<Self, LoadError> {
         let mut fleet = Fleet::empty(rules);
-        for (key, written, body) in documents {
+        let (types, others): (Vec<_>, Vec<_>) =
+            documents.into_iter().partition(|(key, ..)| key.kind == RESOURCE_TYPES);
+        for (key, written, body) in types.into_iter().chain(others) {
             fleet.put(&key, written, &body)?;
         }
         fleet.revision = revision;
@@ -137,7 +141,10 @@ impl Fleet {
         for change in documents {
             next.remove(&change.key);
         }
-        for change in documents {
+        // What a document is, is said by its type.
+        let (types, others): (Vec<_>, Vec<_>) =
+            documents.iter().partition(|change| change.key.kind == RESOURCE_TYPES);
+        for change in types.into_iter().chain(others) {
             if let Some(body) = &change.body {
                 next.put(&change.key, revision, body)?;
             }
@@ -145,6 +152,7 @@ impl Fleet {
         next.revision = revision;
         for change in documents {
             next.refuse_dangling(&change.key)?;
+            next.refuse_orphans(&change.key)?;
         }
         Ok(next)
     }
@@ -165,13 +173,13 @@ impl Fleet {
     }
 
     /// The resource types of this fleet.
-    pub fn types(&self) -> &[ResourceType] {
-        built_in()
+    pub fn types(&self) -> &Types {
+        &self.types
     }
 
     /// The type with this plural.
     pub fn resource_type(&self, plural: &str) -> Option<&ResourceType> {
-        self.types().iter().find(|kind| kind.plural() == plural)
+        self.types.of(plural).map(Arc::as_ref)
     }
 
     /// One document.
@@ -283,7 +291,7 @@ impl Fleet {
 
     pub(crate) fn put(&mut self, key: &Key, revision: u64, body: &[u8]) -> Result<(), LoadError> {
         let unknown = || LoadError::new(key, "this release does not know the type; a newer one wrote it");
-        let kind = ResourceType::of(&key.kind).ok_or_else(unknown)?;
+        let kind = Arc::clone(self.types.of(&key.kind).ok_or_else(unknown)?);
         let object: Body = serde_json::from_slice(body)
             .map_err(|error| LoadError::new(key, format!("is not a JSON object: {error}")))?;
         let resource = kind.parse(object).map_err(|error| LoadError::new(key, error.0))?;
@@ -295,16 +303,25 @@ impl Fleet {
         self.remove(key);
         let id: Arc<str> = key.id.as_str().into();
         self.index(key, &id, &resource);
-        let document = Document { revision, body: body.into(), resource };
-        if let Some(table) = self.tables.get_mut(key.kind.as_str()) {
-            table.insert(id, Arc::new(document));
+        if let Resource::Type(definition) = &resource {
+            let types = self.types.with(definition);
+            self.types = types.map_err(|error| LoadError::new(key, error.0))?;
         }
+        let document = Document { revision, body: body.into(), resource };
+        let table = match self.tables.get_mut(key.kind.as_str()) {
+            Some(table) => table,
+            None => self.tables.entry(key.kind.as_str().into()).or_default(),
+        };
+        table.insert(id, Arc::new(document));
         Ok(())
     }
 
     pub(crate) fn remove(&mut self, key: &Key) {
         let table = self.tables.get_mut(key.kind.as_str());
         let Some(document) = table.and_then(|table| table.remove(key.id.as_str())) else { return };
+        if let Resource::Type(definition) = &document.resource {
+            self.types = self.types.without(&definition.plural);
+        }
         for dns in dns_of(&document.resource) {
             self.holders.remove(&DnsName::new(dns));
         }
@@ -347,6 +364,15 @@ impl Fleet {
         }
     }
 
+    /// Refuses a type that is gone while there are documents of it.
+    fn refuse_orphans(&self, key: &Key) -> Result<(), LoadError> {
+        let gone = key.kind == RESOURCE_TYPES && self.get(key).is_none();
+        if gone && self.len(&key.id) > 0 {
+            return Err(LoadError::new(key, "is gone, and there still are documents of this type"));
+        }
+        Ok(())
+    }
+
     fn dangling(&self, target: &Key, referrer: Option<&Key>) -> LoadError {
         let reason = format!("refers to {target}, which does not exist");
         LoadError::new(referrer.unwrap_or(target), reason)
@@ -382,7 +408,7 @@ pub(crate) fn references_of(resource: &Resource) -> Vec<Key> {
         Resource::Component(component) => {
             component.depends_on.iter().map(|id| Key::new(PLATFORM_COMPONENTS, id)).collect()
         }
-        Resource::Definition(_) | Resource::Freeze(_) | Resource::Source(_) => Vec::new(),
+        Resource::Definition(_) | Resource::Freeze(_) | Resource::Source(_) | Resource::Type(_) => Vec::new(),
     };
     targets.sort();
     targets.dedup();

@@ -240,6 +240,8 @@ pub(crate) fn to_value(value: &impl Serialize) -> Value {
 pub struct DefinitionInput<'a> {
     kind: &'a ResourceType,
     definition: &'a Definition,
+    /// What the cluster's reference says instead.
+    overrides: &'a Body,
     on_remove: OnRemove,
     cluster: ClusterBlock<'a>,
 }
@@ -248,16 +250,18 @@ impl<'a> DefinitionInput<'a> {
     pub(crate) fn merge(
         kind: &'a ResourceType,
         cluster: &'a Cluster,
-        reference: &Reference,
+        reference: &'a Reference,
         definition: &'a Definition,
     ) -> Self {
         let on_remove = reference.on_remove.or(definition.on_remove).unwrap_or_default();
-        DefinitionInput { kind, definition, on_remove, cluster: ClusterBlock::of(cluster) }
+        let overrides = &reference.overrides;
+        DefinitionInput { kind, definition, overrides, on_remove, cluster: ClusterBlock::of(cluster) }
     }
 
-    /// What was written of the property `name`.
+    /// What was written of the property `name`, by the cluster or else in the definition.
     pub(crate) fn field(&self, name: &str) -> Option<&'a Value> {
-        self.definition.fields.get(name)
+        let overriding = self.overrides.get(name).filter(|_| self.kind.overridable().contains(name));
+        overriding.or_else(|| self.definition.fields.get(name))
     }
 }
 
@@ -266,7 +270,7 @@ impl Serialize for DefinitionInput<'_> {
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("id", &self.definition.id)?;
         for (property, schema) in properties(self.kind) {
-            match self.definition.fields.get(property) {
+            match self.field(property) {
                 Some(value) => map.serialize_entry(property, value)?,
                 None => map.serialize_entry(property, &*default_of(schema))?,
             }

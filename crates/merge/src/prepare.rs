@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use flux_resourceset_model::change::{DocumentChange, Key, Operation, Part, Verb};
 use flux_resourceset_model::{
-    Body, CLUSTERS, DnsName, FREEZES, Parts, ResourceType, Selector, TOMBSTONES, Tombstone, Violation,
+    Body, CLUSTERS, DnsName, FREEZES, Parts, RESOURCE_TYPES, Resource, ResourceType, Selector, TOMBSTONES,
+    Tombstone, Violation,
 };
 use serde_json::Value;
 
@@ -49,7 +50,7 @@ impl Fleet {
     /// A part of a document; `None` where it has none such.
     pub fn part(&self, key: &Key, part: &Part) -> Option<Body> {
         let body = self.get(key)?.to_body();
-        ResourceType::of(&key.kind)?.part(&body, part).cloned()
+        self.resource_type(&key.kind)?.part(&body, part).cloned()
     }
 }
 
@@ -151,7 +152,7 @@ impl<'a> Draft<'a> {
         // An update appends the part where it is missing; the others are about those that have it.
         if let Some(part) = operation.part.as_ref().filter(|_| operation.verb != Verb::Update) {
             let stored = |key: &Key| self.after.get(key).map(|document| document.to_body());
-            let kind = ResourceType::of(CLUSTERS);
+            let kind = self.after.resource_type(CLUSTERS);
             keys.retain(|key| {
                 kind.zip(stored(key)).is_some_and(|(kind, body)| kind.part(&body, part).is_some())
             });
@@ -170,7 +171,8 @@ impl<'a> Draft<'a> {
     }
 
     fn perform(&mut self, operation: &Operation, key: &Key) -> Result<(), Refusal> {
-        let kind = ResourceType::of(&key.kind).ok_or_else(|| Refusal::NotFound(key.clone()))?;
+        let kind = self.after.types().of(&key.kind).cloned();
+        let kind = &*kind.ok_or_else(|| Refusal::NotFound(key.clone()))?;
         let stored = self.after.get(key).map(|document| document.to_body());
         if let Some(part) = &operation.part {
             return match stored {
@@ -257,12 +259,45 @@ impl<'a> Draft<'a> {
             .collect();
         // What a newer release wrote into it is no fault, and a wiped one is only remembered.
         if body.get("held").is_some_and(|held| *held == true)
-            && let Some(kind) = ResourceType::of(CLUSTERS)
+            && let Some(kind) = self.after.resource_type(CLUSTERS)
         {
             let judged = kind.validate(cluster, self.before.rules()).into_iter();
             wrong.extend(judged.filter(|violation| violation.code != "unknown_field"));
         }
         wrong.into_iter().map(|violation| violation.under("/cluster")).collect()
+    }
+
+    /// What is wrong with the type that `body` declares, beside the others.
+    fn check_type(&self, kind: &ResourceType, body: &Body, stored: Option<&Body>) -> Vec<Violation> {
+        let read = |body: &Body| match kind.parse(body.clone()) {
+            Ok(Resource::Type(definition)) => Some(definition),
+            _ => None,
+        };
+        let Some(definition) = read(body) else { return Vec::new() };
+        let mut wrong = self.after.types().collisions(&definition);
+        let moved = stored.and_then(read).is_some_and(|was| was.flux_path != definition.flux_path);
+        if moved && self.in_use(&definition.plural) {
+            let message =
+                "clusters poll it under the path that it has; register another type for another path";
+            wrong.push(Violation::new("/flux_path", "immutable", message));
+        }
+        if stored.is_none() {
+            // A newer release may have written a field of this name.
+            let taken = self
+                .after
+                .list(CLUSTERS)
+                .find(|(_, cluster)| cluster.to_body().contains_key(&definition.plural));
+            wrong.extend(taken.map(|(id, _)| {
+                let message = format!("`{}` is a field of {CLUSTERS}/{id} already", definition.plural);
+                Violation::new("/plural", "taken", message)
+            }));
+        }
+        wrong
+    }
+
+    /// Whether a cluster, held or not, refers to a document of the type.
+    fn in_use(&self, plural: &str) -> bool {
+        self.after.list(plural).any(|(id, _)| self.after.referrers(&Key::new(plural, id)).next().is_some())
     }
 
     /// A cluster may come back over its own tombstone, under the name it had; former names come with it.
@@ -337,6 +372,12 @@ impl<'a> Draft<'a> {
     }
 
     fn delete(&mut self, key: &Key, body: Body, force: bool) -> Result<(), Refusal> {
+        if key.kind == RESOURCE_TYPES {
+            let by: Vec<Key> = self.after.list(&key.id).map(|(id, _)| Key::new(&key.id, id)).collect();
+            if !by.is_empty() {
+                return Err(Refusal::Referenced { key: key.clone(), by });
+            }
+        }
         let referrers: Vec<Key> = self.after.referrers(key).cloned().collect();
         if !referrers.is_empty() && !force {
             return Err(Refusal::Referenced { key: key.clone(), by: referrers });
@@ -378,6 +419,9 @@ impl<'a> Draft<'a> {
         let mut wrong = kind.validate(body, self.before.rules());
         if key.kind == TOMBSTONES && stored.is_none() {
             wrong.extend(self.check_kept(body));
+        }
+        if key.kind == RESOURCE_TYPES && wrong.is_empty() {
+            wrong.extend(self.check_type(kind, body, stored));
         }
         if let Some(stored) = stored.filter(|_| !wrong.is_empty()) {
             forget_known(&mut wrong, &kind.validate(stored, self.before.rules()));
@@ -459,7 +503,7 @@ impl<'a> Draft<'a> {
             changed.map(|key| DocumentChange { key: key.clone(), body: bytes(&self.after, key) }).collect();
         let readers = documents.iter().filter_map(|change| {
             let body = self.after.get(&change.key)?.to_body();
-            Some(ResourceType::of(&change.key.kind)?.min_reader(&body))
+            Some(self.after.resource_type(&change.key.kind)?.min_reader(&body))
         });
         let min_reader = readers.max().unwrap_or(1);
         Prepared { documents, after: self.after, min_reader }

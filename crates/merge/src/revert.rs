@@ -136,8 +136,8 @@ impl<'a> Undo<'a> {
     fn write(&mut self, key: &Key, target: &Body) {
         let now = self.fleet.get(key).map(|document| document.to_body());
         self.written.extend(match now {
-            Some(now) if key.kind == TOMBSTONES => tombstone_updates(key, &now, target),
-            Some(now) => updates(key, &now, target),
+            Some(now) if key.kind == TOMBSTONES => tombstone_updates(self.fleet, key, &now, target),
+            Some(now) => updates(self.fleet, key, &now, target),
             None => vec![create(key, target)],
         });
     }
@@ -157,7 +157,7 @@ impl<'a> Undo<'a> {
         let cluster = self.fleet.cluster(&key.id);
         let held = cluster.is_some_and(|cluster| self.fleet.rules().protects(&cluster.environment));
         let left = Tombstone::body_of(document.to_body(), held);
-        self.buried.extend(tombstone_updates(tombstone, &left, target));
+        self.buried.extend(tombstone_updates(self.fleet, tombstone, &left, target));
     }
 
     fn reverted(mut self) -> Reverted {
@@ -191,16 +191,16 @@ fn create(key: &Key, body: &Body) -> Operation {
 
 /// The operations that make `target` of the tombstone `now`. What its cluster was cannot be edited, so with
 /// another cluster it is made anew.
-fn tombstone_updates(key: &Key, now: &Body, target: &Body) -> Vec<Operation> {
+fn tombstone_updates(fleet: &Fleet, key: &Key, now: &Body, target: &Body) -> Vec<Operation> {
     if replacing(now, target).keys().all(|field| field == "held") {
-        return updates(key, now, target);
+        return updates(fleet, key, now, target);
     }
     vec![Operation::new(Verb::Delete, key.clone(), None), create(key, target)]
 }
 
 /// The operations that make `target` of the stored document `now`: of its parts where that says it all.
-fn updates(key: &Key, now: &Body, target: &Body) -> Vec<Operation> {
-    let kind = ResourceType::of(&key.kind);
+fn updates(fleet: &Fleet, key: &Key, now: &Body, target: &Body) -> Vec<Operation> {
+    let kind = fleet.resource_type(&key.kind);
     let parts: BTreeMap<_, _> = kind.into_iter().flat_map(ResourceType::part_fields).collect();
     let mut operations = Vec::new();
     let mut whole = replacing(now, target);

@@ -51,13 +51,15 @@ impl Fleet {
     /// # Errors
     /// Everything that is wrong with the form of the files, by pointers into them.
     pub fn apply_files(&self, files: &Files) -> Result<Applied, Vec<Violation>> {
-        let read = File::read(&files.documents);
+        let read = File::read(&files.documents, self.types());
         if !read.violations.is_empty() {
             return Err(read.violations);
         }
         let mut apply = Apply::new(self, files);
         for operation in &read.operations {
-            apply.write(operation, read.place(&operation.key));
+            if let Some(kind) = read.types().of(&operation.key.kind) {
+                apply.write(kind, operation, read.place(&operation.key));
+            }
         }
         if !apply.violations.is_empty() {
             return Err(apply.violations);
@@ -110,9 +112,8 @@ impl<'a> Apply<'a> {
     }
 
     /// Brings one document to what the files say.
-    fn write(&mut self, wanted: &Operation, place: &str) {
+    fn write(&mut self, kind: &ResourceType, wanted: &Operation, place: &str) {
         let key = &wanted.key;
-        let Some(kind) = ResourceType::of(&key.kind) else { return };
         let mut body = wanted.body.as_ref().and_then(Value::as_object).cloned().unwrap_or_default();
         kind.normalize(&mut body);
         body.entry("id").or_insert_with(|| key.id.as_str().into());

@@ -1,11 +1,13 @@
 //! The resource types that this release ships, declared as data: name, plural, Flux path, JSON Schema.
 //! `x-rule` beside a pattern is the rule in words, for the sentence that a violation gets.
 
-use std::sync::LazyLock;
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
 use crate::resource_type::{Declaration, ResourceType, Role};
+use crate::type_definition;
 
 /// The plural of the cluster type.
 pub const CLUSTERS: &str = "clusters";
@@ -19,23 +21,53 @@ pub const TOMBSTONES: &str = "tombstones";
 pub const FREEZES: &str = "freezes";
 /// The plural of the type of what sources of files own.
 pub const SOURCES: &str = "sources";
+/// The plural of the type of resource types.
+pub const RESOURCE_TYPES: &str = "resource_types";
 
-/// Every resource type of this release.
-pub fn built_in() -> &'static [ResourceType] {
-    static TYPES: LazyLock<Vec<ResourceType>> = LazyLock::new(|| {
-        let definitions = [namespace(), rolebinding()];
-        let references: Vec<_> =
-            definitions.iter().map(|declared| (declared.plural, declared.id.clone())).collect();
-        let mut types = vec![cluster(&references), platform_component()];
-        types.extend(definitions);
-        types.extend([tombstone(), freeze(), source()]);
-        types.into_iter().map(ResourceType::new).collect()
-    });
-    &TYPES
+/// The types of this release that depend on no other.
+pub(crate) fn independent() -> Vec<Declaration> {
+    vec![platform_component(), namespace(), rolebinding(), freeze(), source(), type_definition::declaration()]
 }
 
-fn cluster(references: &[(&'static str, Value)]) -> Declaration {
-    let mut schema = json!({
+/// The types of clusters and of what deleted ones leave, where `types` are the others.
+pub(crate) fn of_clusters(types: &[Arc<ResourceType>]) -> [ResourceType; 2] {
+    let definitions = || types.iter().filter(|kind| kind.is_definition());
+    let references: Vec<String> = definitions().map(|kind| kind.plural().to_owned()).collect();
+    let mut schema = cluster_schema();
+    for kind in definitions() {
+        let mut reference = json!({"id": kind.id_schema(), "on_remove": on_remove()});
+        for field in kind.overridable() {
+            // What it may be is judged together with the definition that it is put over.
+            reference[field] = json!({});
+        }
+        schema["properties"][kind.plural()] = json!({
+            "type": "array",
+            "description": format!("The {} that this cluster gets, in order.", kind.plural()),
+            "items": {
+                "type": "object",
+                "required": ["id"],
+                "additionalProperties": false,
+                "properties": reference
+            }
+        });
+    }
+    let clusters = Declaration {
+        role: Role::Cluster,
+        name: "cluster".into(),
+        plural: CLUSTERS.into(),
+        flux_path: None,
+        description: "A cluster: its identity, what it refers to and where it differs from the catalog."
+            .into(),
+        id: label(63),
+        schema,
+        overridable: BTreeSet::new(),
+        references: references.clone(),
+    };
+    [clusters, Declaration { references, ..tombstone() }].map(ResourceType::new)
+}
+
+fn cluster_schema() -> Value {
+    json!({
         "type": "object",
         "required": ["id", "cluster_name", "cluster_dns", "environment"],
         "additionalProperties": false,
@@ -90,38 +122,20 @@ fn cluster(references: &[(&'static str, Value)]) -> Declaration {
             "k0s_version": text(),
             "kubernetes_version": text()
         }
-    });
-    for (plural, id) in references {
-        schema["properties"][*plural] = json!({
-            "type": "array",
-            "description": format!("The {plural} that this cluster gets, in order."),
-            "items": {
-                "type": "object",
-                "required": ["id"],
-                "additionalProperties": false,
-                "properties": {"id": id, "on_remove": on_remove()}
-            }
-        });
-    }
-    Declaration {
-        role: Role::Cluster,
-        name: "cluster",
-        plural: CLUSTERS,
-        flux_path: None,
-        description: "A cluster: its identity, what it refers to and where it differs from the catalog.",
-        id: label(63),
-        schema,
-    }
+    })
 }
 
 fn platform_component() -> Declaration {
     Declaration {
         role: Role::Component,
-        name: "platform_component",
-        plural: PLATFORM_COMPONENTS,
-        flux_path: Some("platform-components"),
-        description: "A catalog entry: the defaults of a component for every cluster that refers to it.",
+        name: "platform_component".into(),
+        plural: PLATFORM_COMPONENTS.into(),
+        flux_path: Some("platform-components".into()),
+        description: "A catalog entry: the defaults of a component for every cluster that refers to it."
+            .into(),
         id: label(53),
+        overridable: BTreeSet::new(),
+        references: Vec::new(),
         schema: json!({
             "type": "object",
             "required": ["id", "component_path", "oci_url"],
@@ -155,10 +169,10 @@ fn namespace() -> Declaration {
     }]});
     Declaration {
         role: Role::Definition,
-        name: "namespace",
-        plural: "namespaces",
-        flux_path: Some("namespaces"),
-        description: "A namespace definition, for the clusters that refer to it.",
+        name: "namespace".into(),
+        plural: "namespaces".into(),
+        flux_path: Some("namespaces".into()),
+        description: "A namespace definition, for the clusters that refer to it.".into(),
         schema: json!({
             "type": "object",
             "required": ["id"],
@@ -191,6 +205,8 @@ fn namespace() -> Declaration {
             }
         }),
         id,
+        overridable: BTreeSet::new(),
+        references: Vec::new(),
     }
 }
 
@@ -205,10 +221,10 @@ fn rolebinding() -> Declaration {
     }]});
     Declaration {
         role: Role::Definition,
-        name: "rolebinding",
-        plural: "rolebindings",
-        flux_path: Some("rolebindings"),
-        description: "A ClusterRoleBinding definition, for the clusters that refer to it.",
+        name: "rolebinding".into(),
+        plural: "rolebindings".into(),
+        flux_path: Some("rolebindings".into()),
+        description: "A ClusterRoleBinding definition, for the clusters that refer to it.".into(),
         schema: json!({
             "type": "object",
             "required": ["id", "role"],
@@ -226,6 +242,8 @@ fn rolebinding() -> Declaration {
             }
         }),
         id,
+        overridable: BTreeSet::new(),
+        references: Vec::new(),
     }
 }
 
@@ -267,11 +285,13 @@ fn subject() -> Value {
 fn tombstone() -> Declaration {
     Declaration {
         role: Role::Tombstone,
-        name: "tombstone",
-        plural: TOMBSTONES,
+        name: "tombstone".into(),
+        plural: TOMBSTONES.into(),
         flux_path: None,
-        description: "What a deleted cluster leaves, so that its empty answer is meant.",
+        description: "What a deleted cluster leaves, so that its empty answer is meant.".into(),
         id: label(63),
+        overridable: BTreeSet::new(),
+        references: Vec::new(),
         schema: json!({
             "type": "object",
             "required": ["id", "cluster_dns"],
@@ -293,11 +313,13 @@ fn tombstone() -> Declaration {
 fn freeze() -> Declaration {
     Declaration {
         role: Role::Freeze,
-        name: "freeze",
-        plural: FREEZES,
+        name: "freeze".into(),
+        plural: FREEZES.into(),
         flux_path: None,
-        description: "A brake: the clusters that it selects keep what they have until it is lifted.",
+        description: "A brake: the clusters that it selects keep what they have until it is lifted.".into(),
         id: label(63),
+        overridable: BTreeSet::new(),
+        references: Vec::new(),
         schema: json!({
             "type": "object",
             "required": ["id", "selector", "reason"],
@@ -320,11 +342,13 @@ fn freeze() -> Declaration {
 fn source() -> Declaration {
     Declaration {
         role: Role::Source,
-        name: "source",
-        plural: SOURCES,
+        name: "source".into(),
+        plural: SOURCES.into(),
         flux_path: None,
-        description: "A set of files that documents are applied from, and the documents that it owns.",
+        description: "A set of files that documents are applied from, and the documents that it owns.".into(),
         id: label(63),
+        overridable: BTreeSet::new(),
+        references: Vec::new(),
         schema: json!({
             "type": "object",
             "required": ["id", "documents"],
@@ -342,7 +366,7 @@ fn source() -> Declaration {
     }
 }
 
-fn label(max_length: u32) -> Value {
+pub(crate) fn label(max_length: u32) -> Value {
     json!({
         "type": "string",
         "maxLength": max_length,
@@ -397,7 +421,7 @@ fn path() -> Value {
     })
 }
 
-fn text() -> Value {
+pub(crate) fn text() -> Value {
     json!({
         "type": "string",
         "minLength": 1,
@@ -407,7 +431,7 @@ fn text() -> Value {
     })
 }
 
-fn on_remove() -> Value {
+pub(crate) fn on_remove() -> Value {
     json!({
         "type": "string",
         "enum": ["delete", "keep"],

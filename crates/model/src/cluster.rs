@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::component::{Delivery, OnRemove, check_release};
 use crate::patch_key::{check_helm_keys, check_substitute_keys};
 use crate::violation::Violation;
-use crate::{Body, DnsName, PLATFORM_COMPONENTS, Rules, Unreadable, built_in};
+use crate::{Body, DnsName, PLATFORM_COMPONENTS, Rules, Unreadable};
 
 /// A cluster's values for one component, by patch key.
 pub type Patches = BTreeMap<String, String>;
@@ -38,6 +38,9 @@ pub struct Reference {
     pub id: String,
     /// `None`: the definition's.
     pub on_remove: Option<OnRemove>,
+    /// What stands for the definition's properties here, each whole.
+    #[serde(flatten)]
+    pub overrides: Body,
 }
 
 /// A cluster as the merge reads it.
@@ -80,11 +83,12 @@ struct Identity {
 }
 
 impl Cluster {
-    pub(crate) fn parse(mut body: Body) -> Result<Self, Unreadable> {
+    /// `types` are the plurals of the types that it may refer to.
+    pub(crate) fn parse(mut body: Body, types: &[String]) -> Result<Self, Unreadable> {
         let mut references = BTreeMap::new();
-        for definitions in built_in().iter().filter(|kind| kind.is_definition()) {
-            if let Some(list) = body.remove(definitions.plural()) {
-                references.insert(definitions.plural().to_owned(), read(list)?);
+        for plural in types {
+            if let Some(list) = body.remove(plural) {
+                references.insert(plural.clone(), read(list)?);
             }
         }
         let written: Identity = read(body.into())?;

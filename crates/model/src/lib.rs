@@ -15,10 +15,12 @@ mod selector;
 mod source;
 mod text;
 mod tombstone;
+mod type_definition;
+mod types;
 mod version;
 mod violation;
 
-pub use built_in::{CLUSTERS, FREEZES, PATCHES, PLATFORM_COMPONENTS, SOURCES, TOMBSTONES, built_in};
+pub use built_in::{CLUSTERS, FREEZES, PATCHES, PLATFORM_COMPONENTS, RESOURCE_TYPES, SOURCES, TOMBSTONES};
 pub use cluster::{Cluster, ComponentReference, Patches, Reference};
 pub use component::{Component, Delivery, OnRemove};
 pub use definition::Definition;
@@ -30,6 +32,8 @@ pub use selector::{Selector, SelectorError};
 pub use source::Source;
 pub use text::length_in_go;
 pub use tombstone::Tombstone;
+pub use type_definition::TypeDefinition;
+pub use types::Types;
 pub use version::check_version;
 pub use violation::Violation;
 

@@ -1,15 +1,16 @@
 //! A resource type: what its documents are called, where they are found, and how one is judged alone.
 
+use std::collections::BTreeSet;
+
 use jsonschema::error::{TypeKind, ValidationErrorKind};
 use jsonschema::{JsonType, ValidationError, Validator};
 use serde_json::Value;
 
 use crate::change::{Key, Part};
 use crate::text::check_text;
+use crate::type_definition::{TypeDefinition, validator};
 use crate::violation::Violation;
-use crate::{
-    Body, Cluster, Component, Definition, Freeze, Rules, Selector, Source, Tombstone, Unreadable, built_in,
-};
+use crate::{Body, Cluster, Component, Definition, Freeze, Rules, Selector, Source, Tombstone, Unreadable};
 
 /// What the merge does with a type's documents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,17 +21,22 @@ pub(crate) enum Role {
     Tombstone,
     Freeze,
     Source,
+    Type,
 }
 
 /// A type as it is declared.
 pub(crate) struct Declaration {
     pub(crate) role: Role,
-    pub(crate) name: &'static str,
-    pub(crate) plural: &'static str,
-    pub(crate) flux_path: Option<&'static str>,
-    pub(crate) description: &'static str,
+    pub(crate) name: String,
+    pub(crate) plural: String,
+    pub(crate) flux_path: Option<String>,
+    pub(crate) description: String,
     pub(crate) id: Value,
     pub(crate) schema: Value,
+    /// The properties that a cluster's reference may override.
+    pub(crate) overridable: BTreeSet<String>,
+    /// The plurals of the types that a cluster refers to, where the documents are or hold clusters.
+    pub(crate) references: Vec<String>,
 }
 
 /// A resource type of the fleet.
@@ -54,6 +60,8 @@ pub enum Resource {
     Freeze(Freeze),
     /// Of type `sources`.
     Source(Source),
+    /// Of type `resource_types`.
+    Type(TypeDefinition),
 }
 
 /// How a field holds parts.
@@ -66,6 +74,8 @@ pub enum Parts {
 }
 
 impl ResourceType {
+    /// The type of this release's own that is declared so.
+    ///
     /// # Panics
     /// Where the declared schema is not JSON Schema; a test makes every built-in one.
     #[allow(clippy::expect_used, reason = "the schemas are this release's own constants")]
@@ -75,29 +85,39 @@ impl ResourceType {
         ResourceType { declared, validator }
     }
 
-    /// The built-in type with this plural, if there is one.
-    pub fn of(plural: &str) -> Option<&'static ResourceType> {
-        built_in().iter().find(|kind| kind.plural() == plural)
+    /// The type that a fleet's own document declares.
+    ///
+    /// # Errors
+    /// Where its schema is not JSON Schema, in one sentence.
+    pub(crate) fn of_definition(definition: &TypeDefinition) -> Result<Self, Unreadable> {
+        let declared = definition.declaration();
+        let validator = validator(&declared.schema).map_err(Unreadable)?;
+        Ok(ResourceType { declared, validator })
     }
 
     /// In the singular, as in Firestone's `kind`: `namespace`.
     pub fn name(&self) -> &str {
-        self.declared.name
+        &self.declared.name
     }
 
     /// The type's name in keys, paths and cluster documents: `namespaces`.
     pub fn plural(&self) -> &str {
-        self.declared.plural
+        &self.declared.plural
     }
 
     /// The last segment of the path that Flux polls: `namespaces`; `None` where Flux polls no such thing.
     pub fn flux_path(&self) -> Option<&str> {
-        self.declared.flux_path
+        self.declared.flux_path.as_deref()
+    }
+
+    /// The rule of its ids, as JSON Schema.
+    pub(crate) fn id_schema(&self) -> &Value {
+        &self.declared.id
     }
 
     /// What a document of this type is, in one sentence.
     pub fn description(&self) -> &str {
-        self.declared.description
+        &self.declared.description
     }
 
     /// JSON Schema (2020-12) of a whole document.
@@ -145,15 +165,21 @@ impl ResourceType {
         u32::try_from(highest).unwrap_or(u32::MAX)
     }
 
+    /// Whether its documents are clusters, or hold one.
+    pub(crate) fn is_about_clusters(&self) -> bool {
+        matches!(self.declared.role, Role::Cluster | Role::Tombstone)
+    }
+
     /// Reads a stored body. What the type does not know is passed over.
     pub fn parse(&self, body: Body) -> Result<Resource, Unreadable> {
         Ok(match self.declared.role {
-            Role::Cluster => Resource::Cluster(Cluster::parse(body)?),
+            Role::Cluster => Resource::Cluster(Cluster::parse(body, &self.declared.references)?),
             Role::Component => Resource::Component(Component::parse(body)?),
             Role::Definition => Resource::Definition(Definition::parse(body)?),
-            Role::Tombstone => Resource::Tombstone(Tombstone::parse(body)?),
+            Role::Tombstone => Resource::Tombstone(Tombstone::parse(body, &self.declared.references)?),
             Role::Freeze => Resource::Freeze(Freeze::parse(body)?),
             Role::Source => Resource::Source(Source::parse(body)?),
+            Role::Type => Resource::Type(TypeDefinition::parse(body)?),
         })
     }
 
@@ -161,6 +187,7 @@ impl ResourceType {
     pub fn id_of_new(&self, body: &Body) -> Option<String> {
         let fields: &[&str] = match self.declared.role {
             Role::Cluster => &["id", "_id", "cluster_name"],
+            Role::Type => return TypeDefinition::id_of(body),
             _ => &["id", "_id"],
         };
         let written = fields.iter().find_map(|field| body.get(*field).filter(|id| !id.is_null()));
@@ -180,6 +207,11 @@ impl ResourceType {
         drop_nulls(body, &self.declared.schema);
     }
 
+    /// The properties that a cluster's reference to its documents may override, each whole.
+    pub fn overridable(&self) -> &BTreeSet<String> {
+        &self.declared.overridable
+    }
+
     /// Everything that is wrong with a whole document, judged alone.
     pub fn validate(&self, body: &Body, rules: &Rules) -> Vec<Violation> {
         let value = Value::Object(body.clone());
@@ -191,6 +223,7 @@ impl ResourceType {
         match self.parse(body.clone()) {
             Ok(Resource::Cluster(cluster)) => found.extend(cluster.check(rules)),
             Ok(Resource::Component(component)) => found.extend(component.check()),
+            Ok(Resource::Type(definition)) => found.extend(definition.check(body)),
             Ok(_) => {}
             Err(unreadable) if found.is_empty() => found.push(Violation::new("", "unreadable", unreadable.0)),
             // The schema has said why already.
@@ -359,10 +392,12 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::Types;
 
     #[track_caller]
     fn wrong(plural: &str, body: Value) -> String {
-        let kind = ResourceType::of(plural).unwrap();
+        let types = Types::built_in();
+        let kind = types.of(plural).unwrap();
         let Value::Object(mut body) = body else { panic!("an object") };
         kind.normalize(&mut body);
         let found = kind.validate(&body, &Rules::default());
@@ -454,7 +489,8 @@ mod tests {
 
     #[test]
     fn null_is_absent_except_among_a_charts_values() {
-        let kind = ResourceType::of("clusters").unwrap();
+        let types = Types::built_in();
+        let kind = types.of("clusters").unwrap();
         let Value::Object(mut body) = json!({
             "_id": "c", "labels": null, "patches": {"a": {"k": null}},
             "platform_components": [{"id": "a", "oci_tag": null, "release": {"name": null, "values": {"x": null}}}]

@@ -47,13 +47,14 @@ impl Tombstone {
         body
     }
 
-    pub(crate) fn parse(body: Body) -> Result<Self, Unreadable> {
+    /// `types` are the plurals of the types that clusters may refer to.
+    pub(crate) fn parse(body: Body, types: &[String]) -> Result<Self, Unreadable> {
         let written: Written =
             serde_json::from_value(body.into()).map_err(|error| Unreadable(error.to_string()))?;
         let Written { id, cluster_dns, held, cluster } = written;
         let aliases = cluster.get("aliases").and_then(Value::as_array).into_iter().flatten();
         let aliases = aliases.filter_map(Value::as_str).map(String::from).collect();
-        let held = held.then(|| Cluster::parse(cluster.clone())).transpose()?.map(Box::new);
+        let held = held.then(|| Cluster::parse(cluster.clone(), types)).transpose()?.map(Box::new);
         Ok(Tombstone { id, cluster_dns, aliases, cluster, held })
     }
 }

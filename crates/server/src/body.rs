@@ -15,6 +15,7 @@ use crate::json;
 
 pub(crate) const JSON: &str = "application/json";
 pub(crate) const MERGE_PATCH: &str = "application/merge-patch+json";
+pub(crate) const YAML: &str = "application/yaml";
 
 /// How much of a body that is too long is still read, so that its sender gets to see the answer.
 const DISCARDED: usize = 16 * 1024 * 1024;
@@ -53,6 +54,9 @@ pub(crate) async fn read_json(
     }
     let waits = headers.contains_key(header::EXPECT);
     let bytes = read(body, bound, limits, waits).await?;
+    if has_type(headers, &[YAML]) {
+        return parse_yaml(&bytes);
+    }
     json::parse(&bytes).map_err(|error| {
         let message = match bytes.is_empty() {
             true => "The body is empty; it must be JSON.".to_owned(),
@@ -61,6 +65,14 @@ pub(crate) async fn read_json(
         // The sentence may quote a key.
         let place = format_args!("line {} column {}", error.line(), error.column());
         ApiError::bad_request("malformed_json", message).logged(place)
+    })
+}
+
+fn parse_yaml(bytes: &[u8]) -> Result<Value, ApiError> {
+    serde_saphyr::from_slice(bytes).map_err(|error| {
+        let first = error.to_string();
+        let message = format!("The body is not valid YAML: {}.", first.lines().next().unwrap_or_default());
+        ApiError::bad_request("malformed_yaml", message)
     })
 }
 

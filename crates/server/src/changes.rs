@@ -1,7 +1,9 @@
 //! Change sets as they are sent, and what is answered to one that is made.
 
+use std::collections::BTreeSet;
+
 use flux_resourceset_model::change::{DocumentChange, Operation, Verb};
-use flux_resourceset_model::{ResourceType, Violation};
+use flux_resourceset_model::{RESOURCE_TYPES, Types, Violation};
 use serde_json::{Map, Value, json};
 
 use crate::answer::{Answer, json_answer};
@@ -23,9 +25,9 @@ pub(crate) struct ChangeRequest {
 impl ChangeRequest {
     /// # Errors
     /// Everything that is wrong with the form of `body`, each with its pointer into it.
-    pub(crate) fn parse(body: &Value) -> Result<Self, ApiError> {
+    pub(crate) fn parse(body: &Value, types: &Types) -> Result<Self, ApiError> {
         let mut wrong = Vec::new();
-        let request = parse(body, &mut wrong);
+        let request = parse(body, types, &mut wrong);
         if wrong.is_empty() {
             return Ok(request);
         }
@@ -34,7 +36,7 @@ impl ChangeRequest {
     }
 }
 
-fn parse(body: &Value, wrong: &mut Vec<Violation>) -> ChangeRequest {
+fn parse(body: &Value, types: &Types, wrong: &mut Vec<Violation>) -> ChangeRequest {
     let mut request = ChangeRequest { reason: None, operations: Vec::new() };
     let Value::Object(fields) = body else {
         wrong.push(Violation::new("", "type", "is not a JSON object"));
@@ -49,9 +51,10 @@ fn parse(body: &Value, wrong: &mut Vec<Violation>) -> ChangeRequest {
             },
             ("reason", _) => wrong.push(Violation::new("/reason", "type", "is not a string")),
             ("changes", Value::Array(changes)) => {
+                let known = Known { types, declared: declared(changes) };
                 for (at, change) in (0..).zip(changes) {
                     let mut found = Vec::new();
-                    request.operations.extend(operation(change, &mut found));
+                    request.operations.extend(operation(change, &known, &mut found));
                     let place = format!("/changes/{at}");
                     wrong.extend(found.into_iter().map(|violation| violation.under(&place).from_change(at)));
                 }
@@ -69,7 +72,20 @@ fn parse(body: &Value, wrong: &mut Vec<Violation>) -> ChangeRequest {
     request
 }
 
-fn operation(change: &Value, wrong: &mut Vec<Violation>) -> Option<Operation> {
+/// What documents there can be of.
+struct Known<'a> {
+    types: &'a Types,
+    /// The plurals of types that the change set itself makes.
+    declared: BTreeSet<String>,
+}
+
+fn declared(changes: &[Value]) -> BTreeSet<String> {
+    let target = |change: &Value| Operation::parse_target(change.get("create")?.as_str()?);
+    let keys = changes.iter().filter_map(target).map(|(key, _)| key);
+    keys.filter(|key| key.kind == RESOURCE_TYPES).map(|key| key.id).collect()
+}
+
+fn operation(change: &Value, known: &Known<'_>, wrong: &mut Vec<Violation>) -> Option<Operation> {
     let Value::Object(fields) = change else {
         wrong.push(Violation::new("", "type", "a change is a JSON object"));
         return None;
@@ -82,7 +98,7 @@ fn operation(change: &Value, wrong: &mut Vec<Violation>) -> Option<Operation> {
         wrong.push(Violation::new("", "missing_field", message));
         return None;
     };
-    let operation = target_of(name, *verb, target).map_err(|violation| wrong.push(violation)).ok()?;
+    let operation = target_of(name, *verb, target, known).map_err(|violation| wrong.push(violation)).ok()?;
     refuse_unknown(fields, name, wrong);
     Some(Operation {
         select: text(fields, "select", wrong),
@@ -93,7 +109,7 @@ fn operation(change: &Value, wrong: &mut Vec<Violation>) -> Option<Operation> {
     })
 }
 
-fn target_of(name: &str, verb: Verb, target: &Value) -> Result<Operation, Violation> {
+fn target_of(name: &str, verb: Verb, target: &Value, known: &Known<'_>) -> Result<Operation, Violation> {
     let pointer = format!("/{name}");
     let parsed = target.as_str().and_then(Operation::parse_target);
     let Some((key, part)) = parsed else {
@@ -102,12 +118,13 @@ fn target_of(name: &str, verb: Verb, target: &Value) -> Result<Operation, Violat
         );
         return Err(Violation::new(pointer, "format", message));
     };
-    let kind = ResourceType::of(&key.kind).filter(|kind| is_described(kind));
-    let Some(kind) = kind else {
+    let kind = known.types.of(&key.kind).filter(|kind| is_described(kind));
+    if kind.is_none() && !known.declared.contains(&key.kind) {
         let message = format!("`{}` is not a type whose documents are changed here", key.kind);
         return Err(Violation::new(pointer, "unknown_type", message));
-    };
-    if let Some(part) = &part
+    }
+    if let (Some(part), Some(kind)) = (&part, kind)
+        && !known.declared.contains(&part.field)
         && !kind.part_fields().any(|(field, _)| field == part.field)
     {
         let fields: Vec<_> = kind.part_fields().map(|(field, _)| field).collect();

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use flux_resourceset_model::change::{Key, Operation};
-use flux_resourceset_model::{CLUSTERS, Cluster, PLATFORM_COMPONENTS, Resource, ResourceType, TOMBSTONES};
+use flux_resourceset_model::{CLUSTERS, Cluster, PLATFORM_COMPONENTS, Resource, TOMBSTONES};
 use flux_resourceset_store::{EntryDetail, LogQuery, Past, Record, Revised};
 use http::{HeaderValue, StatusCode, header};
 use serde_json::{Map, Value, json};
@@ -49,8 +49,8 @@ fn page_size(query: &Query, default: usize) -> Result<usize, ApiError> {
 
 fn filter(head: &Head, query: &Query) -> Result<LogQuery, ApiError> {
     let kind = query.get("type").map(|plural| {
-        let known = ResourceType::of(plural).map(|kind| kind.plural().to_owned());
-        let all: Vec<_> = head.fleet.types().iter().map(ResourceType::plural).collect();
+        let known = head.fleet.resource_type(plural).map(|kind| kind.plural().to_owned());
+        let all: Vec<_> = head.fleet.types().iter().map(|kind| kind.plural()).collect();
         known.ok_or_else(|| invalid("type", &format!("must be one of {}", all.join(", "))))
     });
     Ok(LogQuery {
@@ -69,7 +69,7 @@ fn filter(head: &Head, query: &Query) -> Result<LogQuery, ApiError> {
 fn concerning(head: &Head, id: &str) -> Vec<Key> {
     let mut keys = vec![Key::new(CLUSTERS, id), Key::new(TOMBSTONES, id)];
     let last = || {
-        let kind = ResourceType::of(CLUSTERS)?;
+        let kind = head.fleet.resource_type(CLUSTERS)?;
         match kind.parse(head.fleet.last_of(id)?.clone()) {
             Ok(Resource::Cluster(cluster)) => Some(cluster),
             _ => None,

@@ -45,7 +45,9 @@ mod writes;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
+use flux_resourceset_model::Types;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
@@ -55,8 +57,7 @@ use crate::config::{ApiMode, Config};
 use crate::connection::Connections;
 use crate::metrics::Metrics;
 use crate::past::Pasts;
-use crate::routes::Routes;
-use crate::service::Service;
+use crate::service::{Served, Service};
 use crate::tokens::Tokens;
 use crate::tokens_file::TokensFile;
 use crate::view::View;
@@ -171,11 +172,11 @@ fn service(config: Config, view: Arc<View>, tokens: Arc<Tokens>) -> Result<Servi
             "CRUD_AUTH_TOKEN is not set or equals AUTH_TOKEN: whoever may read, every cluster among them, MAY WRITE EVERYTHING"
         );
     }
-    let routes =
-        Routes::new().map_err(|error| StartError::OpenApi(format!("the route table is wrong: {error}")))?;
+    let served = Served::of(&Types::built_in())
+        .map_err(|error| StartError::OpenApi(format!("the route table is wrong: {error}")))?;
     Ok(Service {
-        openapi: openapi_document(&config)?,
-        routes,
+        openapi_file: openapi_file(&config)?,
+        served: ArcSwap::from_pointee(served),
         writer: Arc::new(Writer::new(Arc::clone(&view), config.removal_limit)),
         view,
         metrics: Metrics::new(Arc::clone(&tokens)),
@@ -185,15 +186,11 @@ fn service(config: Config, view: Arc<View>, tokens: Arc<Tokens>) -> Result<Servi
     })
 }
 
-fn openapi_document(config: &Config) -> Result<Bytes, StartError> {
-    let Some(path) = &config.openapi_file else {
-        let made = openapi::yaml()
-            .map_err(|error| StartError::OpenApi(format!("the OpenAPI document cannot be made: {error}")))?;
-        return Ok(made.into());
-    };
+fn openapi_file(config: &Config) -> Result<Option<Bytes>, StartError> {
+    let Some(path) = &config.openapi_file else { return Ok(None) };
     let read = std::fs::read(path);
     let read = read.map_err(|error| {
         StartError::OpenApi(format!("OPENAPI_FILE {} cannot be read: {error}", path.display()))
     })?;
-    Ok(read.into())
+    Ok(Some(read.into()))
 }

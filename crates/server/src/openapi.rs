@@ -4,6 +4,7 @@ mod history;
 mod schema;
 
 use flux_resourceset_model::CLUSTERS;
+use flux_resourceset_model::Types;
 use http::Method;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -17,8 +18,14 @@ use crate::routes::{Action, Route, Routes};
 /// # Errors
 /// A sentence, where the routes contradict each other or YAML cannot say them: a mistake in this crate.
 pub fn yaml() -> Result<String, String> {
-    let routes = Routes::new().map_err(|error| error.to_string())?;
-    serde_saphyr::to_string(&document(&routes)).map_err(|error| error.to_string())
+    let types = Types::built_in();
+    let routes = Routes::new(&types).map_err(|error| error.to_string())?;
+    of(&routes, &types)
+}
+
+/// The document of `routes`, of documents of these types, as YAML.
+pub(crate) fn of(routes: &Routes, types: &Types) -> Result<String, String> {
+    serde_saphyr::to_string(&document(routes, types)).map_err(|error| error.to_string())
 }
 
 /// In the order in which people expect it; JSON objects are ordered by name.
@@ -30,7 +37,7 @@ struct Document {
     components: Value,
 }
 
-fn document(routes: &Routes) -> Document {
+fn document(routes: &Routes, types: &Types) -> Document {
     let mut paths: Map<String, Value> = Map::new();
     for route in routes.table() {
         let path = paths.entry(route.pattern.clone()).or_insert_with(|| json!({}));
@@ -47,7 +54,7 @@ fn document(routes: &Routes) -> Document {
             "read": {"type": "http", "scheme": "bearer", "description": "AUTH_TOKEN, or any token of TOKENS_FILE; CRUD_AUTH_TOKEN does too."},
             "write": {"type": "http", "scheme": "bearer", "description": "CRUD_AUTH_TOKEN, or a token of TOKENS_FILE that may write."}
         },
-        "schemas": schema::components(),
+        "schemas": schema::components(types),
     });
     Document { openapi: "3.0.3", info, paths, components }
 }
@@ -74,8 +81,8 @@ fn operation(route: &Route) -> Value {
     operation
 }
 
-fn tag(route: &Route) -> &'static str {
-    match (route.kind, route.access) {
+fn tag(route: &Route) -> &str {
+    match (route.kind.as_ref(), route.access) {
         (Some(kind), _) => kind.plural(),
         (None, Access::Public) => "service",
         (None, _) if route.pattern.starts_with("/api/v2/flux/") => "flux",
@@ -114,8 +121,8 @@ fn operation_id(route: &Route) -> String {
         Action::Explain if route.pattern.contains("{type}") => return "explain_type".into(),
         Action::Explain => return "explain".into(),
     };
-    let field = route.field.map(|field| format!("_{field}")).unwrap_or_default();
-    let kind = route.kind.map_or("", |kind| if plural { kind.plural() } else { kind.name() });
+    let field = route.field.as_ref().map(|field| format!("_{field}")).unwrap_or_default();
+    let kind = route.kind.as_ref().map_or("", |kind| if plural { kind.plural() } else { kind.name() });
     format!("{verb}_{kind}{field}")
 }
 
@@ -169,9 +176,13 @@ fn request_body(route: &Route) -> Option<Value> {
         let content = json!({"application/json": {"schema": reference(schema)}});
         return Some(json!({"required": true, "content": content}));
     }
-    let title = schema::title(route.kind?);
+    let title = schema::title(route.kind.as_ref()?);
     let part = || {
-        let fields = route.field.and_then(|field| schema::part(route.kind?, field)).unwrap_or_default();
+        let fields = route
+            .field
+            .as_ref()
+            .and_then(|field| schema::part(route.kind.as_ref()?, field))
+            .unwrap_or_default();
         json!({"schema": schema::nullable_properties(&fields)})
     };
     let content = match route.action {
@@ -231,8 +242,10 @@ fn responses(route: &Route) -> Value {
 
 fn success(route: &Route) -> (&'static str, Value) {
     let json_of = |schema: Value| json!({"application/json": {"schema": schema}});
-    let document = || reference(&route.kind.map(schema::title).unwrap_or_default());
-    let part = || route.field.and_then(|field| schema::part(route.kind?, field)).unwrap_or_default();
+    let document = || reference(&route.kind.as_deref().map(schema::title).unwrap_or_default());
+    let part = || {
+        route.field.as_ref().and_then(|field| schema::part(route.kind.as_ref()?, field)).unwrap_or_default()
+    };
     let or_plan = |schema: Value| json!({"anyOf": [schema, reference("Plan")]});
     let (description, content) = match route.action {
         Action::Health => ("It lives.", json_of(reference("Health"))),
@@ -303,8 +316,8 @@ fn headers(route: &Route) -> Option<Value> {
         Action::Delete | Action::DeletePart => json!({}),
         _ => return None,
     };
-    let of_one =
-        !matches!(route.action, Action::List) && route.kind.is_some_and(|kind| kind.plural() == CLUSTERS);
+    let of_one = !matches!(route.action, Action::List)
+        && route.kind.as_ref().is_some_and(|kind| kind.plural() == CLUSTERS);
     if of_one {
         headers["X-Frozen"] =
             text("The freezes that hold the cluster, separated by commas, where it is frozen.");
@@ -335,14 +348,14 @@ mod tests {
 
     #[test]
     fn yaml_says_what_json_said() {
-        let document = serde_json::to_value(document(&Routes::new().unwrap())).unwrap();
+        let document = made();
         let read: Value = serde_saphyr::from_str(&yaml().unwrap()).unwrap();
         assert_eq!(read, document);
     }
 
     #[test]
     fn every_reference_leads_somewhere_and_every_operation_has_its_own_id() {
-        let document = serde_json::to_value(document(&Routes::new().unwrap())).unwrap();
+        let document = made();
         let mut references = Vec::new();
         let mut ids = Vec::new();
         walk(&document, &mut |object| {
@@ -356,6 +369,11 @@ mod tests {
         ids.sort();
         ids.dedup();
         assert_eq!(ids.len(), count);
+    }
+
+    fn made() -> Value {
+        let types = Types::built_in();
+        serde_json::to_value(document(&Routes::new(&types).unwrap(), &types)).unwrap()
     }
 
     fn walk(value: &Value, see: &mut impl FnMut(&Map<String, Value>)) {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use flux_resourceset_merge::Fleet;
 use flux_resourceset_model::change::{Key, Part};
-use flux_resourceset_model::{Body, ResourceType};
+use flux_resourceset_model::Body;
 use flux_resourceset_store::{Error, ErrorKind, Past, Store, Stored};
 use http::{HeaderValue, StatusCode};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -193,7 +193,7 @@ pub(crate) async fn read(
         None => stored.body,
         Some(part) => {
             let body: Body = serde_json::from_slice(&stored.body).map_err(ApiError::internal)?;
-            let found = ResourceType::of(&key.kind).and_then(|kind| kind.part(&body, part));
+            let found = head.fleet.resource_type(&key.kind).and_then(|kind| kind.part(&body, part));
             bytes_of(found.ok_or_else(|| gone(no_such_part(key, part)))?)
         }
     };

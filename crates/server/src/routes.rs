@@ -1,7 +1,9 @@
 //! The one table of routes. The router, the OpenAPI document and the `Allow` of a 405 are all made
 //! from it, so that none of them can say what the others do not.
 
-use flux_resourceset_model::{CLUSTERS, FREEZES, ResourceType, SOURCES, TOMBSTONES, built_in};
+use std::sync::Arc;
+
+use flux_resourceset_model::{CLUSTERS, FREEZES, ResourceType, SOURCES, TOMBSTONES, Types};
 use http::Method;
 use matchit::Router;
 use serde_json::Value;
@@ -59,9 +61,9 @@ pub(crate) struct Route {
     pub(crate) crud: bool,
     pub(crate) action: Action,
     /// The type of the documents that it is about.
-    pub(crate) kind: Option<&'static ResourceType>,
+    pub(crate) kind: Option<Arc<ResourceType>>,
     /// The field whose parts it is about.
-    pub(crate) field: Option<&'static str>,
+    pub(crate) field: Option<String>,
     pub(crate) summary: String,
     pub(crate) query: Vec<Parameter>,
     /// The errors that are this route's own, beside those of its access.
@@ -85,8 +87,8 @@ pub(crate) struct Routes {
 impl Routes {
     /// # Errors
     /// Where two patterns of the table contradict each other: a mistake in this file.
-    pub(crate) fn new() -> Result<Self, matchit::InsertError> {
-        let table = table();
+    pub(crate) fn new(types: &Types) -> Result<Self, matchit::InsertError> {
+        let table = table(types);
         let mut by_path = Router::new();
         for route in &table {
             let same_path = |(_, other): &(usize, &Route)| other.pattern == route.pattern;
@@ -151,11 +153,11 @@ pub(crate) fn path_of(kind: &ResourceType) -> String {
     if is_described(kind) { format!("/{}", kind.plural()) } else { format!("/api/v2/{}", kind.plural()) }
 }
 
-fn table() -> Vec<Route> {
+fn table(types: &Types) -> Vec<Route> {
     let mut table = service_routes();
     table.extend(flux_routes());
-    table.extend(built_in().iter().flat_map(document_routes));
-    table.extend(built_in().iter().filter(|kind| is_described(kind)).flat_map(part_routes));
+    table.extend(types.iter().flat_map(document_routes));
+    table.extend(types.iter().filter(|kind| is_described(kind)).flat_map(part_routes));
     table.extend(change_routes());
     table.extend(history_routes());
     table
@@ -378,7 +380,7 @@ fn history_routes() -> Vec<Route> {
     ]
 }
 
-fn document_routes(kind: &'static ResourceType) -> Vec<Route> {
+fn document_routes(kind: &Arc<ResourceType>) -> Vec<Route> {
     let all = path_of(kind);
     let one = format!("{all}/{{id}}");
     let name = kind.name().replace('_', " ");
@@ -388,7 +390,7 @@ fn document_routes(kind: &'static ResourceType) -> Vec<Route> {
         access,
         crud: true,
         action,
-        kind: Some(kind),
+        kind: Some(Arc::clone(kind)),
         field: None,
         summary,
         query,
@@ -455,9 +457,9 @@ fn document_routes(kind: &'static ResourceType) -> Vec<Route> {
 }
 
 /// The parts of a document that have an address of their own.
-fn part_routes(kind: &'static ResourceType) -> Vec<Route> {
+fn part_routes(kind: &Arc<ResourceType>) -> Vec<Route> {
     let name = kind.name().replace('_', " ");
-    let of_field = |field: &'static str| {
+    let of_field = |field: &str| {
         let pattern = format!("{}/{{id}}/{field}/{{part}}", path_of(kind));
         let what = format!("the part of a {name} that stands under its {}", field.replace('_', " "));
         let route = |method, access, action, summary, query, errors| Route {
@@ -466,8 +468,8 @@ fn part_routes(kind: &'static ResourceType) -> Vec<Route> {
             access,
             crud: true,
             action,
-            kind: Some(kind),
-            field: Some(field),
+            kind: Some(Arc::clone(kind)),
+            field: Some(field.to_owned()),
             summary,
             query,
             errors,
@@ -546,7 +548,7 @@ mod tests {
     use super::*;
 
     fn routed(method: Method, path: &str) -> String {
-        match Routes::new().unwrap().find(&method, path) {
+        match Routes::new(&Types::built_in()).unwrap().find(&method, path) {
             Found::Route(route, parameters) => format!("{} {parameters:?}", route.pattern),
             Found::OtherMethods(_, allow) => allow,
             Found::Nothing => "-".into(),
@@ -598,8 +600,9 @@ mod tests {
 
     #[test]
     fn filters_are_the_top_level_scalars() {
-        let clusters = built_in().iter().find(|kind| kind.plural() == "clusters").unwrap();
-        let names: Vec<_> = filters(clusters).into_iter().map(|parameter| parameter.name).collect();
+        let types = Types::built_in();
+        let names: Vec<_> =
+            filters(types.of("clusters").unwrap()).into_iter().map(|parameter| parameter.name).collect();
         for name in ["limit", "offset", "id", "environment", "cluster_dns"] {
             assert!(names.iter().any(|known| known == name), "{name} in {names:?}");
         }

@@ -4,9 +4,10 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use flux_resourceset_merge::{Fleet, FleetFilter, Shard};
-use flux_resourceset_model::ResourceType;
+use flux_resourceset_model::Types;
 use flux_resourceset_model::change::{Key, Part};
 use http::request::Parts;
 use http::{HeaderValue, Request, StatusCode, header};
@@ -24,6 +25,7 @@ use crate::explain;
 use crate::files;
 use crate::history;
 use crate::metrics::{self, Metrics};
+use crate::openapi;
 use crate::past::{self, Pasts, When};
 use crate::percent;
 use crate::precondition::Precondition;
@@ -41,13 +43,31 @@ const LONGEST_PATH: usize = 2048;
 /// Everything that answering takes; shared by all connections.
 pub(crate) struct Service {
     pub(crate) config: Config,
-    pub(crate) routes: Routes,
+    pub(crate) served: ArcSwap<Served>,
     pub(crate) tokens: Arc<Tokens>,
     pub(crate) view: Arc<View>,
     pub(crate) writer: Arc<Writer>,
     pub(crate) metrics: Metrics,
     pub(crate) pasts: Pasts,
-    pub(crate) openapi: Bytes,
+    /// What stands at /openapi.yaml instead of what is made of the routes.
+    pub(crate) openapi_file: Option<Bytes>,
+}
+
+/// The routes and their description, which follow from the fleet's types.
+pub(crate) struct Served {
+    types: Types,
+    routes: Routes,
+    openapi: Bytes,
+}
+
+impl Served {
+    /// # Errors
+    /// A sentence, where routes contradict each other: the checks of types let none be registered that would.
+    pub(crate) fn of(types: &Types) -> Result<Self, String> {
+        let routes = Routes::new(types).map_err(|error| error.to_string())?;
+        let openapi = openapi::of(&routes, types)?.into();
+        Ok(Served { types: types.clone(), routes, openapi })
+    }
 }
 
 /// What the log line says beside the answer's own.
@@ -96,19 +116,22 @@ impl Service {
     }
 
     async fn handle(&self, parts: &Parts, body: Incoming, notes: &mut Notes) -> Result<Answer, ApiError> {
-        let (route, parameters) = self.route(parts, notes)?;
+        let served = self.served();
+        let (route, parameters) = self.route(&served.routes, parts, notes)?;
         let parameters = decoded(&parameters)?;
         // Probes and scrapers may add to a public path what they like.
         let query =
             if notes.public { Query::default() } else { Query::parse(parts.uri.query(), &route.query)? };
         let parameter = |at: usize| parameters.get(at).map_or("", String::as_str);
         let request = |kind| Written { kind, parameters: &parameters, query: &query, parts, notes };
-        match (route.action, route.kind) {
+        match (route.action, route.kind.as_deref()) {
             (Action::Health, _) => Ok(json_answer(StatusCode::OK, r#"{"status":"ok"}"#)),
             (Action::Ready, _) => self.ready(),
-            (Action::OpenApi, _) => {
-                Ok(answer(StatusCode::OK, HeaderValue::from_static("application/yaml"), self.openapi.clone()))
-            }
+            (Action::OpenApi, _) => Ok(answer(
+                StatusCode::OK,
+                HeaderValue::from_static("application/yaml"),
+                self.openapi_file.clone().unwrap_or_else(|| served.openapi.clone()),
+            )),
             (Action::Metrics, _) => self.metrics(),
             (Action::FleetList, _) => match When::of(&query)? {
                 None => self.fleet_list(&query, notes),
@@ -138,7 +161,7 @@ impl Service {
             }
             (Action::ReadPart, Some(kind)) => {
                 let key = Key::new(kind.plural(), parameter(0));
-                let part = Part { field: route.field.unwrap_or_default().into(), id: parameter(1).into() };
+                let part = Part { field: route.field.clone().unwrap_or_default(), id: parameter(1).into() };
                 self.read(&key, Some(&part), &query, parts, notes).await
             }
             (action @ (Action::Restore | Action::Wipe), Some(kind)) => {
@@ -146,6 +169,27 @@ impl Service {
             }
             (_, Some(kind)) => self.write(route, request(kind), body).await,
             (action, None) => Err(ApiError::internal(format_args!("the route of {action:?} has no type"))),
+        }
+    }
+
+    /// The routes of the newest fleet that is known; made anew where its types are others.
+    fn served(&self) -> Arc<Served> {
+        let served = self.served.load_full();
+        let state = self.view.now();
+        let Some(types) = state.head().map(|head| head.fleet.types()) else { return served };
+        if served.types.same(types) {
+            return served;
+        }
+        match Served::of(types) {
+            Ok(new) => {
+                let new = Arc::new(new);
+                self.served.store(Arc::clone(&new));
+                new
+            }
+            Err(error) => {
+                tracing::error!("the routes of the fleet's types cannot be made: {error}");
+                served
+            }
         }
     }
 
@@ -178,13 +222,18 @@ impl Service {
     }
 
     /// Where the request goes, if whoever sent it may go there. Who may not is not told what is there.
-    fn route(&self, parts: &Parts, notes: &mut Notes) -> Result<(&Route, Vec<String>), ApiError> {
+    fn route<'a>(
+        &self,
+        routes: &'a Routes,
+        parts: &Parts,
+        notes: &mut Notes,
+    ) -> Result<(&'a Route, Vec<String>), ApiError> {
         let path = parts.uri.path();
         if path.len() > LONGEST_PATH {
             let message = format!("The path is longer than {LONGEST_PATH} bytes.");
             return Err(ApiError::new(Status::UriTooLong, "path_too_long", message));
         }
-        let found = self.routes.find(&parts.method, path);
+        let found = routes.find(&parts.method, path);
         if let Found::Route(route, _) | Found::OtherMethods(route, _) = &found {
             notes.route.clone_from(&route.pattern);
             notes.public = route.access == Access::Public;
@@ -268,7 +317,7 @@ impl Notes {
 /// Appends what `fleet` answers to a poll.
 pub(crate) fn answer_poll(fleet: &Fleet, dns: &str, kind: &str, out: &mut Vec<u8>) -> Result<(), ApiError> {
     fleet.answer(dns, kind, out).map_err(|reason| {
-        let known: Vec<_> = fleet.types().iter().filter_map(ResourceType::flux_path).collect();
+        let known: Vec<_> = fleet.types().iter().filter_map(|kind| kind.flux_path()).collect();
         unanswered(reason, dns, kind, &known)
     })
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use flux_resourceset_merge::{Files, Fleet};
 use flux_resourceset_model::change::{Key, Operation, Verb};
-use flux_resourceset_model::{CLUSTERS, FREEZES, ResourceType};
+use flux_resourceset_model::{CLUSTERS, FREEZES, RESOURCE_TYPES, ResourceType};
 use http::StatusCode;
 use http::request::Parts;
 use hyper::body::Incoming;
@@ -12,7 +12,7 @@ use serde_json::json;
 use tokio::task::spawn_blocking;
 
 use crate::answer::{Answer, json_answer};
-use crate::body::{self, Bound, JSON, MERGE_PATCH};
+use crate::body::{self, Bound, JSON, MERGE_PATCH, YAML};
 use crate::changes::{ChangeRequest, answer_changes};
 use crate::documents;
 use crate::error::{ApiError, no_such_document};
@@ -76,6 +76,9 @@ impl Service {
         let Written { kind, parameters, query, parts, notes } = request;
         let precondition = Precondition::of(&parts.headers)?;
         let (verb, types): (_, &[&str]) = match route.action {
+            // As the definitions of types are written elsewhere.
+            Action::Create if kind.plural() == RESOURCE_TYPES => (Verb::Create, &[JSON, YAML]),
+            Action::Replace if kind.plural() == RESOURCE_TYPES => (Verb::Update, &[JSON, YAML]),
             Action::Create => (Verb::Create, &[JSON]),
             Action::Replace | Action::ReplacePart => (Verb::Update, &[JSON]),
             Action::Patch | Action::PatchPart => (Verb::Patch, &[MERGE_PATCH, JSON]),
@@ -96,7 +99,7 @@ impl Service {
             force: query.flag("force")?,
             ..Operation::new(verb, Key::new(kind.plural(), id), body)
         };
-        if let (Some(field), Some(part)) = (route.field, parameters.get(1)) {
+        if let (Some(field), Some(part)) = (&route.field, parameters.get(1)) {
             operation = operation.on(field, part);
         }
         let condition = Condition {
@@ -167,7 +170,7 @@ impl Service {
                 let [operation] = done.operations.as_slice() else {
                     return Err(ApiError::internal("a tombstone is written by one operation"));
                 };
-                let kind = ResourceType::of(&operation.key.kind).unwrap_or(kind);
+                let kind = done.before.fleet.resource_type(&operation.key.kind).unwrap_or(kind);
                 documents::answer_write(kind, operation, &done)
             }
             Err(plan) => Ok(plan),
@@ -184,7 +187,7 @@ impl Service {
     ) -> Result<Answer, ApiError> {
         let limits = &self.config.limits;
         let body = body::read_json(&parts.headers, body, &[JSON], Bound::bulk(limits), limits).await?;
-        let request = ChangeRequest::parse(&body)?;
+        let request = ChangeRequest::parse(&body, self.known()?.fleet.types())?;
         let operations = request.operations;
         let wanted: Wanted = Arc::new(move |_: &Fleet| Ok(operations.clone()));
         let mut ask = self.ask(parts, query, notes, wanted)?;
@@ -241,7 +244,7 @@ impl Service {
 /// A write's request, but for its body.
 #[derive(Clone, Copy)]
 pub(crate) struct Written<'a> {
-    pub(crate) kind: &'static ResourceType,
+    pub(crate) kind: &'a ResourceType,
     pub(crate) parameters: &'a [String],
     pub(crate) query: &'a Query,
     pub(crate) parts: &'a Parts,

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use flux_resourceset_model::change::Key;
-use flux_resourceset_model::{CLUSTERS, TOMBSTONES};
+use flux_resourceset_model::{CLUSTERS, RESOURCE_TYPES, TOMBSTONES};
 
 use crate::fleet::Fleet;
 
@@ -33,7 +33,12 @@ impl Scope<'_> {
 pub(crate) fn affected<'a>(after: &'a Fleet, changed: &BTreeSet<&'a Key>) -> Vec<(&'a str, Scope<'a>)> {
     let mut scopes: HashMap<&str, Scope<'_>> = HashMap::new();
     for key in changed {
-        if is_clusters(key) {
+        if key.kind == RESOURCE_TYPES {
+            // What a schema says of its defaults is in every input of the type.
+            for (id, referrer) in of_type(after, &key.id) {
+                scopes.entry(&referrer.id).or_default().inputs.push((&key.id, id));
+            }
+        } else if is_clusters(key) {
             scopes.entry(&key.id).or_default().whole = true;
         } else if is_polled(after, key) {
             for referrer in after.referrers(key).filter(|referrer| is_clusters(referrer)) {
@@ -42,9 +47,24 @@ pub(crate) fn affected<'a>(after: &'a Fleet, changed: &BTreeSet<&'a Key>) -> Vec
             }
         }
     }
+    for scope in scopes.values_mut() {
+        scope.inputs.sort_unstable();
+        scope.inputs.dedup();
+    }
     let mut scopes: Vec<_> = scopes.into_iter().collect();
     scopes.sort_unstable_by_key(|(id, _)| *id);
     scopes
+}
+
+/// Every document of the type `plural`, with each cluster, held or not, that refers to it.
+fn of_type<'a>(fleet: &'a Fleet, plural: &str) -> Vec<(&'a str, &'a Key)> {
+    let documents = fleet.list(plural).map(|(id, _)| id).collect::<Vec<_>>();
+    let referrers = |id: &'a str| {
+        let key = Key::new(plural, id);
+        let clusters = fleet.referrers(&key).filter(|referrer| is_clusters(referrer));
+        clusters.map(move |referrer| (id, referrer)).collect::<Vec<_>>()
+    };
+    documents.into_iter().flat_map(referrers).collect()
 }
 
 /// Whether `key` is a document that a cluster, held or not, stands in.

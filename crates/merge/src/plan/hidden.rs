@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use flux_resourceset_model::change::Key;
-use flux_resourceset_model::{Cluster, ComponentReference, PLATFORM_COMPONENTS, Reference};
+use flux_resourceset_model::{Body, Cluster, ComponentReference, PLATFORM_COMPONENTS, Reference};
 
 use crate::difference::{FieldChange, difference, overlap};
 use crate::fleet::Fleet;
@@ -73,7 +73,7 @@ fn bare_difference(before: &Fleet, after: &Fleet, key: &Key) -> Option<Vec<Field
     let cluster = nobody();
     let (was, now);
     let component = bare_component(&key.id);
-    let definition = Reference { id: key.id.clone(), on_remove: None };
+    let definition = Reference { id: key.id.clone(), on_remove: None, overrides: Body::new() };
     let bare = |fleet| bare_input(fleet, key, &cluster, &component, &definition);
     (was, now) = (bare(before)?, bare(after)?);
     let (was, now) = was.differing(&now);
@@ -85,7 +85,7 @@ fn bare_input<'a>(
     key: &Key,
     cluster: &'a Cluster,
     component: &'a ComponentReference,
-    definition: &Reference,
+    definition: &'a Reference,
 ) -> Option<Input<'a>> {
     if key.kind == PLATFORM_COMPONENTS {
         let catalog = fleet.component(&key.id)?;

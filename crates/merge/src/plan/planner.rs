@@ -36,8 +36,8 @@ struct Same<'a> {
 pub(crate) struct Planner<'a> {
     before: &'a Fleet,
     after: &'a Fleet,
-    /// The types that Flux polls, by plural.
-    kinds: Vec<&'a ResourceType>,
+    /// The types that Flux polls, by plural, as they were and as they will be.
+    kinds: Vec<[&'a ResourceType; 2]>,
     digest: Digest,
     clusters: usize,
     effects: HashMap<Same<'a>, Vec<&'a str>>,
@@ -59,8 +59,15 @@ impl<'a> Planner<'a> {
         changed: &BTreeSet<&'a Key>,
         wanted: impl Fn(&str) -> bool,
     ) -> Self {
-        let mut kinds: Vec<_> = after.types().iter().filter(|kind| kind.flux_path().is_some()).collect();
-        kinds.sort_unstable_by_key(|kind| kind.plural());
+        let polled =
+            before.types().iter().chain(after.types().iter()).filter(|kind| kind.flux_path().is_some());
+        let polled: BTreeMap<&str, &ResourceType> =
+            polled.map(|kind| (kind.plural(), kind.as_ref())).collect();
+        // A type that only one of the fleets has is read as that one says.
+        let both = |(plural, any)| {
+            [before, after].map(|fleet: &'a Fleet| fleet.resource_type(plural).unwrap_or(any))
+        };
+        let kinds = polled.into_iter().map(both).collect();
         let mut warnings = Warnings::of(before, after);
         warnings.freezes(changed, wanted);
         Planner {
@@ -90,9 +97,9 @@ impl<'a> Planner<'a> {
             changes |= self.entry(subject);
         }
         for at in 0..self.kinds.len() {
-            let kind = self.kinds[at];
-            if scope.holds_some(kind.plural()) {
-                changes |= self.answer(subject, kind, scope);
+            let kinds = self.kinds[at];
+            if scope.holds_some(kinds[1].plural()) {
+                changes |= self.answer(subject, kinds, scope);
             }
         }
         if changes {
@@ -128,9 +135,10 @@ impl<'a> Planner<'a> {
         true
     }
 
-    /// Compares what is in `scope` of the cluster's answer of type `kind`.
-    fn answer(&mut self, subject: Subject<'a>, kind: &'a ResourceType, scope: &Scope<'_>) -> bool {
-        let Rows { rows, reordered } = Rows::of((self.before, self.after), subject, kind, scope);
+    /// Compares what is in `scope` of the cluster's answer of one type.
+    fn answer(&mut self, subject: Subject<'a>, kinds: [&'a ResourceType; 2], scope: &Scope<'_>) -> bool {
+        let kind = kinds[1];
+        let Rows { rows, reordered } = Rows::of((self.before, self.after), subject, kinds, scope);
         let mut changes = false;
         if let Some(orders) = reordered {
             changes = true;

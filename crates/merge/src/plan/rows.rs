@@ -34,30 +34,32 @@ pub(crate) struct Rows<'a> {
 }
 
 impl<'a> Rows<'a> {
-    /// The inputs of type `kind` in `scope` that `subject` had in `before` and has in `after`.
+    /// The inputs of one type in `scope` that `subject` had in `before` and has in `after`.
     pub(crate) fn of(
         (before, after): (&'a Fleet, &'a Fleet),
         subject: Subject<'a>,
-        kind: &'a ResourceType,
+        [kind_before, kind_after]: [&'a ResourceType; 2],
         scope: &Scope<'_>,
     ) -> Self {
+        let same_kind = std::ptr::eq(kind_before, kind_after);
         let mut rows = Vec::new();
         let mut stay = Vec::new();
-        for (was, now) in
-            Pairs::of(by_id(before, subject.was, kind, scope), by_id(after, subject.now, kind, scope))
-        {
+        for (was, now) in Pairs::of(
+            by_id(before, subject.was, kind_before, scope),
+            by_id(after, subject.now, kind_after, scope),
+        ) {
             let id = was.or(now).map_or("", |(_, source)| source.id());
             if let (Some((place, one)), Some((later, other))) = (was, now) {
                 stay.push((place, later, id));
-                if one.equals(other) && subject.says_the_same_of(id) {
+                if same_kind && one.equals(other) && subject.says_the_same_of(id) {
                     continue;
                 }
             }
-            let input = |cluster: Option<&'a Cluster>, placed: Option<Placed<'a>>| {
+            let input = |cluster: Option<&'a Cluster>, placed: Option<Placed<'a>>, kind: &'a ResourceType| {
                 placed.zip(cluster).map(|((_, source), cluster)| source.input(cluster, kind))
             };
-            let (before, after) = (input(subject.was, was), input(subject.now, now));
-            rows.push(Row { kind: kind.plural(), id, before, after });
+            let (before, after) = (input(subject.was, was, kind_before), input(subject.now, now, kind_after));
+            rows.push(Row { kind: kind_after.plural(), id, before, after });
         }
         Rows { rows, reordered: reordered(stay) }
     }

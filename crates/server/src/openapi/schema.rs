@@ -1,7 +1,7 @@
 //! JSON Schema (2020-12) said in the words of OpenAPI 3.0.3. What those words cannot say is left out:
 //! the document may allow more than the server does, never less.
 
-use flux_resourceset_model::{FREEZES, Parts, ResourceType, SOURCES, built_in};
+use flux_resourceset_model::{FREEZES, Parts, ResourceType, SOURCES, Types};
 use serde_json::{Map, Value, json};
 
 use super::history::{skipped, whole};
@@ -27,9 +27,9 @@ const KEPT: [&str; 15] = [
 ];
 
 /// The schemas of all types and of what is no document.
-pub(super) fn components() -> Map<String, Value> {
+pub(super) fn components(types: &Types) -> Map<String, Value> {
     let mut schemas = Map::new();
-    for kind in built_in() {
+    for kind in types.iter() {
         let title = title(kind);
         let mut document = convert(kind.schema());
         document["description"] = kind.description().into();
@@ -41,7 +41,7 @@ pub(super) fn components() -> Map<String, Value> {
         }
         schemas.insert(title, document);
     }
-    schemas.extend(others());
+    schemas.extend(others(types));
     schemas.extend(super::history::schemas());
     schemas
 }
@@ -157,7 +157,7 @@ fn all(schemas: &Value) -> Value {
     schemas.as_array().into_iter().flatten().map(convert).collect()
 }
 
-fn others() -> Vec<(String, Value)> {
+fn others(types: &Types) -> Vec<(String, Value)> {
     let text = || json!({"type": "string"});
     let violation = json!({
         "type": "object",
@@ -207,12 +207,12 @@ fn others() -> Vec<(String, Value)> {
             }),
         ),
     ];
-    others.extend(operating());
+    others.extend(operating(types));
     others
 }
 
 /// What is said of changes, before and after they are made.
-fn operating() -> Vec<(String, Value)> {
+fn operating(types: &Types) -> Vec<(String, Value)> {
     let text = || json!({"type": "string"});
     let count = || json!({"type": "integer"});
     let flag = || json!({"type": "boolean"});
@@ -236,7 +236,7 @@ fn operating() -> Vec<(String, Value)> {
     }));
     let mut change_set = object(json!({"reason": text(), "changes": list(change)}));
     change_set["required"] = json!(["changes"]);
-    let kinds = built_in().iter().filter(|kind| kind.plural() != SOURCES);
+    let kinds = types.iter().filter(|kind| kind.plural() != SOURCES);
     let fleet = kinds.map(|kind| {
         let schema = if is_described(kind) { format!("New{}", title(kind)) } else { title(kind) };
         let items = json!({"$ref": format!("#/components/schemas/{schema}")});

@@ -1,0 +1,84 @@
+//! The resource types of a fleet: those of this release, and those that the fleet registered.
+
+use std::sync::{Arc, LazyLock};
+
+use crate::built_in::{independent, of_clusters};
+use crate::resource_type::ResourceType;
+use crate::type_definition::TypeDefinition;
+use crate::violation::Violation;
+use crate::{Unreadable, type_definition};
+
+/// The resource types of a fleet. A clone shares them.
+#[derive(Debug, Clone)]
+pub struct Types(Arc<[Arc<ResourceType>]>);
+
+impl Types {
+    /// Those of this release alone.
+    pub fn built_in() -> Self {
+        static BUILT_IN: LazyLock<Types> = LazyLock::new(|| {
+            Types::of_independent(independent().into_iter().map(ResourceType::new).map(Arc::new).collect())
+        });
+        BUILT_IN.clone()
+    }
+
+    /// `others` and the types of clusters, which depend on them. Clusters come first.
+    fn of_independent(others: Vec<Arc<ResourceType>>) -> Self {
+        let [clusters, tombstones] = of_clusters(&others).map(Arc::new);
+        Types(std::iter::once(clusters).chain(others).chain([tombstones]).collect())
+    }
+
+    /// Every type.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<ResourceType>> {
+        self.0.iter()
+    }
+
+    /// The type with this plural.
+    pub fn of(&self, plural: &str) -> Option<&Arc<ResourceType>> {
+        self.iter().find(|kind| kind.plural() == plural)
+    }
+
+    /// Whether these are the very types that `other` shares.
+    pub fn same(&self, other: &Types) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// These and the type that `definition` declares, instead of one with its plural.
+    ///
+    /// # Errors
+    /// Where its schema is not JSON Schema, in one sentence.
+    pub fn with(&self, definition: &TypeDefinition) -> Result<Self, Unreadable> {
+        let kind = Arc::new(ResourceType::of_definition(definition)?);
+        let mut others = self.independent(&definition.plural);
+        others.push(kind);
+        Ok(Types::of_independent(others))
+    }
+
+    /// These without the type with this plural.
+    pub fn without(&self, plural: &str) -> Self {
+        Types::of_independent(self.independent(plural))
+    }
+
+    fn independent(&self, but: &str) -> Vec<Arc<ResourceType>> {
+        let others = self.iter().filter(|kind| !kind.is_about_clusters() && kind.plural() != but);
+        others.cloned().collect()
+    }
+
+    /// What of the names in `definition` belongs to another type, or to this release.
+    pub fn collisions(&self, definition: &TypeDefinition) -> Vec<Violation> {
+        let others: Vec<_> = self.iter().filter(|kind| kind.plural() != definition.plural).collect();
+        let mut found = type_definition::reserved(definition);
+        if Types::built_in().of(&definition.plural).is_some() {
+            let message = format!("`{}` is a type of this release", definition.plural);
+            found.push(Violation::new("/plural", "taken", message));
+        }
+        if others.iter().any(|kind| kind.name() == definition.name) {
+            let message = format!("another type is called `{}`", definition.name);
+            found.push(Violation::new("/kind", "taken", message));
+        }
+        if others.iter().any(|kind| kind.flux_path() == Some(&definition.flux_path)) {
+            let message = format!("another type is polled at `{}`", definition.flux_path);
+            found.push(Violation::new("/flux_path", "taken", message));
+        }
+        found
+    }
+}
