@@ -33,6 +33,10 @@ pub(super) fn components(types: &Types) -> Map<String, Value> {
         let title = title(kind);
         let mut document = convert(kind.schema());
         document["description"] = kind.description().into();
+        if kind.is_definition() {
+            // What the words of this document cannot say.
+            document["x-json-schema"] = kind.schema().clone();
+        }
         if is_described(kind) || kind.plural() == FREEZES {
             schemas.insert(format!("New{title}"), new(kind, &document));
         }
