@@ -8,7 +8,7 @@ use flux_resourceset_model::Rules;
 use flux_resourceset_model::change::{Key, Operation, Verb};
 use serde_json::{Value, json};
 
-use crate::workspace::{cargo, run as run_command};
+use crate::workspace::{Programs, cargo, run as run_command};
 
 const CLUSTERS: usize = 10_000;
 const COMPONENTS: usize = 20;
@@ -21,12 +21,15 @@ const ROUNDS: usize = 9;
 pub(crate) enum Bench {
     /// Plans of changes that touch every cluster
     Plan,
+    /// Polls of a type registered at run time beside those of a built-in one
+    Types,
 }
 
 impl Bench {
     fn name(self) -> &'static str {
         match self {
             Bench::Plan => "plan",
+            Bench::Types => "types",
         }
     }
 }
@@ -36,9 +39,13 @@ pub(crate) fn run(only: Option<Bench>) -> Result<()> {
         let again = ["run", "--release", "--package", "xtask", "--", "bench"];
         return run_command(cargo().args(again).args(only.map(Bench::name)));
     }
-    match only {
-        None | Some(Bench::Plan) => plans(),
+    if matches!(only, None | Some(Bench::Plan)) {
+        plans()?;
     }
+    if matches!(only, None | Some(Bench::Types)) {
+        crate::bench_polls::run(&Programs::build_release()?)?;
+    }
+    Ok(())
 }
 
 fn plans() -> Result<()> {

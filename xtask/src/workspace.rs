@@ -22,10 +22,19 @@ pub(crate) struct Programs {
 impl Programs {
     /// Builds both; cargo says what it compiles.
     pub(crate) fn build() -> Result<Self> {
+        Self::build_as("dev", "debug")
+    }
+
+    /// The same, as they are released.
+    pub(crate) fn build_release() -> Result<Self> {
+        Self::build_as("release", "release")
+    }
+
+    fn build_as(profile: &str, folder: &str) -> Result<Self> {
         let packages = ["--package", "flux-resourceset-server", "--package", "flux-resourceset-cli"];
-        run(cargo().arg("build").arg("--quiet").args(packages).args(["--bins"]))?;
+        run(cargo().args(["build", "--quiet", "--profile", profile]).args(packages).args(["--bins"]))?;
         let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
-        let folder = target.join("debug");
+        let folder = target.join(folder);
         Ok(Programs { server: folder.join("flux-resourceset"), cli: folder.join("flux-resourceset-cli") })
     }
 }

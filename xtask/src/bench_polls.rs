@@ -1,0 +1,120 @@
+//! `cargo xtask bench types`: how many polls a second a type that was registered at run time gets beside
+//! a built-in one of the same shape, over HTTP, from a server process of its own.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
+
+use crate::server::{READ_TOKEN, Server};
+use crate::workspace::Programs;
+
+const CLUSTERS: usize = 1000;
+const REFERENCES: usize = 10;
+const ROUNDS: usize = 9;
+const ROUND: Duration = Duration::from_secs(1);
+const BUILT_IN: &str = "namespaces";
+const REGISTERED: &str = "areas";
+
+pub(crate) fn run(programs: &Programs) -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let seed = folder.path().join("fleet.json");
+    std::fs::write(&seed, fleet().to_string())?;
+    let server = Server::start(programs, folder.path(), "127.0.0.1:0", &seed)?;
+    let mut client = Client::connect(server.address())?;
+    let answers = [BUILT_IN, REGISTERED].map(|path| client.poll(path, 0));
+    let [built_in, registered] = answers;
+    ensure!(built_in?.1 == registered?.1, "the two types do not answer the same");
+    let (mut one, mut other) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        one.push(client.round(BUILT_IN)?);
+        other.push(client.round(REGISTERED)?);
+    }
+    let [one, other] = [one, other].map(median);
+    println!(
+        "{CLUSTERS} clusters, {REFERENCES} references of each type; one connection, medians of {ROUNDS} rounds"
+    );
+    println!("polls a second of a built-in type:     {one:>8.0}");
+    println!("polls a second of a registered type:   {other:>8.0}  ratio {:.2}", other / one);
+    Ok(())
+}
+
+/// Both types have the same properties, and every cluster refers to as many of each.
+fn fleet() -> Value {
+    let text = |max| json!({"type": "object", "additionalProperties": {"type": "string", "maxLength": max}});
+    let definition = |n: usize| json!({"id": format!("x{n}"), "labels": {"team": "a", "tier": "1"}, "annotations": {"note": "b"}});
+    let definitions: Vec<_> = (0..REFERENCES).map(definition).collect();
+    let references: Vec<_> = (0..REFERENCES).map(|n| json!({"id": format!("x{n}")})).collect();
+    let cluster = |n: usize| {
+        let id = format!("cluster-{n:04}");
+        json!({
+            "id": id, "cluster_name": id, "cluster_dns": dns(n), "environment": "dev",
+            BUILT_IN: references, REGISTERED: references
+        })
+    };
+    json!({
+        "resource_types": [{
+            "kind": "area", "apiVersion": "v1",
+            "schema": {"type": "object", "properties": {"labels": text(63), "annotations": text(1000)}}
+        }],
+        BUILT_IN: definitions, REGISTERED: definitions,
+        "clusters": (0..CLUSTERS).map(cluster).collect::<Vec<_>>()
+    })
+}
+
+fn dns(n: usize) -> String {
+    format!("cluster-{n:04}.k8s.example.com")
+}
+
+/// One kept-alive connection.
+struct Client(BufReader<TcpStream>);
+
+impl Client {
+    fn connect(address: &str) -> Result<Self> {
+        let stream = TcpStream::connect(address)?;
+        stream.set_nodelay(true)?;
+        Ok(Client(BufReader::new(stream)))
+    }
+
+    /// The status line and the body of one poll of the cluster `n`.
+    fn poll(&mut self, path: &str, n: usize) -> Result<(String, Vec<u8>)> {
+        let request = format!(
+            "GET /api/v2/flux/clusters/{}/{path} HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {READ_TOKEN}\r\n\r\n",
+            dns(n)
+        );
+        self.0.get_mut().write_all(request.as_bytes())?;
+        let mut status = String::new();
+        self.0.read_line(&mut status)?;
+        let mut length = None;
+        loop {
+            let mut line = String::new();
+            self.0.read_line(&mut line)?;
+            let Some((name, value)) = line.split_once(':') else { break };
+            if name.eq_ignore_ascii_case("content-length") {
+                length = Some(value.trim().parse::<usize>()?);
+            }
+        }
+        let mut body = vec![0; length.context("an answer without its length")?];
+        self.0.read_exact(&mut body)?;
+        Ok((status, body))
+    }
+
+    /// Polls a second of `path`, cluster after cluster.
+    fn round(&mut self, path: &str) -> Result<f64> {
+        let start = Instant::now();
+        let mut polls = 0_u32;
+        while start.elapsed() < ROUND {
+            let (status, _) = self.poll(path, polls as usize % CLUSTERS)?;
+            ensure!(status.contains(" 200 "), "{status}");
+            polls += 1;
+        }
+        Ok(f64::from(polls) / start.elapsed().as_secs_f64())
+    }
+}
+
+fn median(mut rates: Vec<f64>) -> f64 {
+    rates.sort_by(f64::total_cmp);
+    rates[rates.len() / 2]
+}
