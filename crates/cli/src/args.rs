@@ -17,6 +17,7 @@ use crate::freeze::Freeze;
 use crate::history::{History, Revert};
 use crate::namespace::Namespace;
 use crate::output::Format;
+use crate::resource_type::ResourceTypes;
 use crate::rolebinding::Rolebinding;
 use crate::tombstone::Tombstone;
 use crate::validate::Validate;
@@ -57,6 +58,14 @@ pub(crate) enum Command {
     /// Role bindings: definitions, and which clusters have them
     #[command(subcommand, after_help = "Example:\n  flux-resourceset-cli rolebinding list")]
     Rolebinding(Rolebinding),
+    /// Resource types: those that the fleet registered, and the manifests that each begins with
+    #[command(
+        name = "resource_type",
+        alias = "resource-type",
+        subcommand,
+        after_help = "Example:\n  flux-resourceset-cli resource_type list"
+    )]
+    ResourceType(ResourceTypes),
     /// What deleted clusters left
     #[command(subcommand, after_help = "Example:\n  flux-resourceset-cli tombstone list")]
     Tombstone(Tombstone),

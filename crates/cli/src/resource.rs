@@ -5,6 +5,7 @@ use std::time::Duration;
 use std::{process, thread};
 
 use clap::Args;
+use flux_resourceset_model::Types;
 use serde_json::Value;
 
 use crate::client::{Answer, Client};
@@ -130,12 +131,7 @@ impl<F: Fields> Create<F> {
     /// The document asked for, and its id.
     pub(crate) fn document(&self, kind: &ResourceType) -> Result<(String, Document), Error> {
         let mut document = self.file.as_ref().map(|file| file.0.clone()).unwrap_or_default();
-        let written =
-            ["id", "cluster_name"].iter().find_map(|field| document.get(*field)?.as_str().map(str::to_owned));
-        let id = self.id.clone().or(written).ok_or_else(|| {
-            Error::Usage(format!("which {}? Give its id, or a file that has one", kind.singular))
-        })?;
-        same_id(&document, &id)?;
+        let id = id(kind, self.id.as_deref(), &document)?;
         document.insert("id".into(), Value::String(id.clone()));
         self.fields.apply(&mut document);
         Ok((id, document))
@@ -215,6 +211,20 @@ pub(crate) fn update<F: Fields>(
         Ok(())
     });
     updated.map(Shown::document)
+}
+
+/// The id that was typed, or else the one that the document has.
+pub(crate) fn id(kind: &ResourceType, typed: Option<&str>, document: &Document) -> Result<String, Error> {
+    let types = Types::built_in();
+    let written = || match types.of(kind.plural) {
+        Some(built_in) => built_in.id_of_new(document),
+        None => document.get("id").and_then(Value::as_str).map(str::to_owned),
+    };
+    let id = typed.map(str::to_owned).or_else(written).ok_or_else(|| {
+        Error::Usage(format!("which {}? Give its id, or a file that has one", kind.singular))
+    })?;
+    same_id(document, &id)?;
+    Ok(id)
 }
 
 fn same_id(document: &Document, id: &str) -> Result<(), Error> {

@@ -10,7 +10,7 @@ use crate::error::{Error, printable};
 use crate::output::{Format, Shown};
 use crate::writer::say;
 use crate::{apply, change, cluster, complete, component, demo, explain, export, flux, freeze, history};
-use crate::{namespace, request, rolebinding, tombstone, validate, whatif};
+use crate::{namespace, request, resource_type, rolebinding, tombstone, validate, whatif};
 
 /// Runs the command; `Ok` says whether it shows changes that were not made.
 pub(crate) fn run(cli: &Cli) -> Result<bool, Error> {
@@ -20,6 +20,7 @@ pub(crate) fn run(cli: &Cli) -> Result<bool, Error> {
         Command::Namespace(command) => namespace::run(client, command),
         Command::Component(command) => component::run(client, command),
         Command::Rolebinding(command) => rolebinding::run(client, command),
+        Command::ResourceType(command) => resource_type::run(client, command),
         Command::Tombstone(command) => tombstone::run(client, command),
         Command::Flux(command) => flux::run(client, command),
         Command::Explain(command) => explain::run(client, command),
@@ -45,7 +46,11 @@ pub(crate) fn run(cli: &Cli) -> Result<bool, Error> {
         Err(Error::Preview(shown)) => *shown,
         end => end?,
     };
-    let printed = shown.print(cli.output);
+    let asked = match &cli.command {
+        Command::ResourceType(command) => command.format(cli.output),
+        _ => cli.output,
+    };
+    let printed = shown.print(asked);
     // Ids alone are for scripts.
     if cli.output != Some(Format::Name) && !shown.says_revision() {
         say_revision(client);

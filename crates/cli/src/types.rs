@@ -118,6 +118,21 @@ const ROLEBINDING_COLUMNS: &[Column] = &[
     value("ON REMOVE", "/on_remove"),
 ];
 
+/// Those that the fleet registered; no cluster refers to them, but to documents of them.
+pub(crate) const RESOURCE_TYPE: ResourceType = ResourceType {
+    plural: "resource_types",
+    singular: "resource_type",
+    flux_path: "",
+    columns: &[
+        value("ID", "/id"),
+        value("KIND", "/kind"),
+        value("VERSION", "/apiVersion"),
+        value("OVERRIDABLE", "/overridable"),
+        value("DESCRIPTION", "/description"),
+    ],
+    input_columns: &[],
+};
+
 /// What a cluster can refer to and therefore polls.
 pub(crate) const DEFINITIONS: [&ResourceType; 3] = [&COMPONENT, &NAMESPACE, &ROLEBINDING];
 
@@ -163,6 +178,7 @@ pub(crate) fn definition(name: &str) -> Option<&'static ResourceType> {
 pub(crate) fn plural(name: &str) -> String {
     match name {
         "cluster" => CLUSTER.plural.into(),
+        "resource_type" | "resource-type" => RESOURCE_TYPE.plural.into(),
         name => definition(name).map_or_else(|| name.replace('-', "_"), |kind| kind.plural.into()),
     }
 }

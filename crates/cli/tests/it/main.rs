@@ -12,6 +12,7 @@ mod console;
 mod files;
 mod freezes;
 mod guard;
+mod manifests;
 mod operating;
 mod parts;
 mod past;
