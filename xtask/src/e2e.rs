@@ -3,8 +3,10 @@
 
 mod appearance;
 mod charts;
+mod examples;
 mod freeze;
 mod held;
+mod new_type;
 mod objects;
 mod outage;
 mod overlays;
@@ -99,6 +101,16 @@ const SCENARIOS: &[Scenario] = &[
         name: "held",
         sentence: "a deleted cluster in prod keeps every object, is restored with nothing lost, and empties when wiped",
         prove: held::held,
+    },
+    Scenario {
+        name: "new_type",
+        sentence: "a type that is registered while all runs makes objects, changes, goes and stays as any other",
+        prove: new_type::new_type,
+    },
+    Scenario {
+        name: "examples",
+        sentence: "the examples of types make what they say, and one cluster's overrides arrive there",
+        prove: examples::examples,
     },
     Scenario {
         name: "server_stopped",

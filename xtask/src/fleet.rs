@@ -92,6 +92,25 @@ impl Fleet {
         Ok(answer.body)
     }
 
+    /// Registers the type that a YAML file declares, as it stands.
+    pub(crate) fn register(&self, yaml: &str) -> Result<Value> {
+        let answer =
+            self.exchange("POST", "resource_types", "application/yaml", Some(yaml.to_owned()), None)?;
+        if answer.status != 201 {
+            bail!("POST resource_types: {} {}", answer.status, answer.body);
+        }
+        Ok(answer.body)
+    }
+
+    /// Fails unless the write is refused with `status`; returns what is answered.
+    pub(crate) fn refused(&self, method: &str, path: &str, body: &Value, status: u16) -> Result<Value> {
+        let answer = self.send(method, path, body, None)?;
+        if answer.status != status {
+            bail!("{method} {path} should be {status}: {} {}", answer.status, answer.body);
+        }
+        Ok(answer.body)
+    }
+
     /// What the write would do; nothing changes.
     pub(crate) fn planned(&self, method: &str, path: &str, body: &Value) -> Result<Value> {
         self.write(method, &format!("{path}?plan=true"), body)
@@ -116,6 +135,18 @@ impl Fleet {
     /// A body of `null` is none.
     fn send(&self, method: &str, path: &str, body: &Value, plan: Option<&str>) -> Result<Answer> {
         let media = if method == "PATCH" { "application/merge-patch+json" } else { "application/json" };
+        let body = (!body.is_null()).then(|| body.to_string());
+        self.exchange(method, path, media, body, plan)
+    }
+
+    fn exchange(
+        &self,
+        method: &str,
+        path: &str,
+        media: &str,
+        body: Option<String>,
+        plan: Option<&str>,
+    ) -> Result<Answer> {
         let mut request = Request::builder()
             .method(method)
             .uri(format!("{}/{path}", self.url()))
@@ -129,8 +160,8 @@ impl Fleet {
             .build()
             .new_agent();
         let response = match body {
-            Value::Null => agent.run(request.body(())?),
-            body => agent.run(request.header("Content-Type", media).body(body.to_string())?),
+            None => agent.run(request.body(())?),
+            Some(body) => agent.run(request.header("Content-Type", media).body(body)?),
         };
         let mut response = response.with_context(|| format!("{method} {path}"))?;
         let text = response.body_mut().read_to_string()?;

@@ -35,7 +35,32 @@ impl Manifests {
     /// The providers of the cluster `dns`, polling `url`; `quick` ones every ten seconds.
     pub(crate) fn providers(&self, scene: &Scene, url: &str, dns: &str, quick: bool) -> Result<String> {
         let built = self.build(scene, if quick { "quick" } else { "loopback" })?;
-        Ok(built.replace("${INTERNAL_API_URL}", url).replace("${CLUSTER_DNS}", dns))
+        Ok(at(&built, url, dns))
+    }
+
+    /// The provider and ResourceSet of `deploy/examples/<name>`, for the cluster `dns` that polls `url`.
+    pub(crate) fn example(&self, scene: &Scene, name: &str, url: &str, dns: &str) -> Result<String> {
+        copy(&examples().join(name), &self.folder.join(name))?;
+        self.overlaid(scene, name, url, dns)
+    }
+
+    /// A provider and a ResourceSet as the command line prints them, for the cluster `dns` that polls `url`.
+    pub(crate) fn printed(&self, scene: &Scene, manifests: &str, url: &str, dns: &str) -> Result<String> {
+        let folder = self.folder.join("printed");
+        fs::create_dir_all(&folder)?;
+        fs::write(folder.join("manifests.yaml"), manifests)?;
+        fs::write(folder.join("kustomization.yaml"), "resources: [manifests.yaml]")?;
+        self.overlaid(scene, "printed", url, dns)
+    }
+
+    fn overlaid(&self, scene: &Scene, base: &str, url: &str, dns: &str) -> Result<String> {
+        let overlay = format!("{base}-loopback");
+        fs::create_dir_all(self.folder.join(&overlay))?;
+        fs::write(
+            self.folder.join(&overlay).join("kustomization.yaml"),
+            loopback(&format!("../{base}"), "5m"),
+        )?;
+        Ok(at(&self.build(scene, &overlay)?, url, dns))
     }
 
     pub(crate) fn resource_sets(&self, scene: &Scene) -> Result<String> {
@@ -68,6 +93,16 @@ impl Manifests {
         }
         Ok(String::from_utf8(output.stdout)?)
     }
+}
+
+/// The worked examples of types that a fleet registers.
+pub(crate) fn examples() -> PathBuf {
+    root().join("deploy/examples")
+}
+
+/// What Flux's substitution makes of the providers' URLs.
+fn at(manifests: &str, url: &str, dns: &str) -> String {
+    manifests.replace("${INTERNAL_API_URL}", url).replace("${CLUSTER_DNS}", dns)
 }
 
 fn loopback(base: &str, every: &str) -> String {

@@ -89,6 +89,13 @@ const CRDS: &[(&str, &str)] = &[
     ("kustomize-controller", "github.com/fluxcd/kustomize-controller"),
 ];
 
+/// Of whom nothing but one CustomResourceDefinition is taken, for `deploy/examples`: module folder, module, file.
+const EXAMPLE_CRDS: &[(&str, &str, &str)] = &[(
+    "external-secrets",
+    "github.com/external-secrets/external-secrets",
+    "external-secrets.io_externalsecrets.yaml",
+)];
+
 /// Where the programs are. Holding one means that they have been built.
 pub(crate) struct Tools {
     home: PathBuf,
@@ -104,6 +111,7 @@ impl Tools {
         }
         builder.complete_operator()?;
         builder.gather_crds()?;
+        builder.gather_example_crds()?;
         Ok(Self { home: builder.home })
     }
 
@@ -171,6 +179,11 @@ impl Tools {
     /// A folder of nothing but CustomResourceDefinitions, one per file, for `kubectl apply --server-side -f`.
     pub(crate) fn crds(&self) -> PathBuf {
         self.home.join("crds")
+    }
+
+    /// Like [`crds`](Self::crds), those that only the examples need.
+    pub(crate) fn example_crds(&self) -> PathBuf {
+        self.home.join("example-crds")
     }
 
     fn program(&self, name: &str) -> PathBuf {
@@ -279,6 +292,24 @@ impl Builder {
                 for file in list(&bases)? {
                     copy_file(&file, &target.join(file.file_name().unwrap_or_default()))?;
                 }
+            }
+            stamp.set()
+        })
+    }
+
+    fn gather_example_crds(&self) -> Result<()> {
+        let target = self.home.join("example-crds");
+        let folders: Vec<&str> = EXAMPLE_CRDS.iter().map(|(folder, ..)| *folder).collect();
+        let stamp = self.stamp("example-crds", &folders, &format!("{EXAMPLE_CRDS:?}"))?;
+        if stamp.is_current() && target.is_dir() {
+            return Ok(());
+        }
+        step("the CRDs of the examples", || {
+            remove_folder(&target)?;
+            create_folder(&target)?;
+            for (folder, module, file) in EXAMPLE_CRDS {
+                let bases = self.download(folder, module)?.folder.join("config/crds/bases");
+                copy_file(&bases.join(file), &target.join(file))?;
             }
             stamp.set()
         })
@@ -440,10 +471,13 @@ mod tests {
     }
 
     #[test]
-    fn every_module_is_built() {
+    fn every_module_is_used() {
+        let used =
+            ALL.iter().map(|program| program.folder).chain(EXAMPLE_CRDS.iter().map(|(folder, ..)| *folder));
+        let used: Vec<_> = used.collect();
         for folder in list(&modules()).unwrap().iter().filter(|path| path.is_dir()) {
             let name = folder.file_name().unwrap();
-            assert!(ALL.iter().any(|program| program.folder == name), "nothing builds {}", folder.display());
+            assert!(used.iter().any(|used| *used == name), "nothing is made of {}", folder.display());
         }
     }
 
