@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use flux_resourceset_model::change::Key;
 use flux_resourceset_model::{
-    CLUSTERS, Cluster, Component, ComponentReference, Delivery, DnsName, FREEZES, PLATFORM_COMPONENTS,
+    Body, CLUSTERS, Cluster, Component, ComponentReference, Delivery, DnsName, FREEZES, PLATFORM_COMPONENTS,
     RESOURCE_TYPES, ResourceType, TOMBSTONES, Violation, check_helm_values, check_version, length_in_go,
 };
 use serde_json::Value;
@@ -13,6 +13,7 @@ use crate::answer::AnswerSize;
 use crate::fleet::Fleet;
 use crate::input::ComponentInput;
 use crate::list::Listed;
+use crate::rewrite::forget_known;
 use crate::{MAX_ANSWER_BYTES, MAX_INPUTS};
 
 /// What a provider's status may take: etcd's limit of 1.5 MiB for one object, less what else is in it.
@@ -35,7 +36,7 @@ pub(crate) fn check(
         }
     }
     for key in touched.iter().filter(|key| key.kind == RESOURCE_TYPES) {
-        found.extend(evolution(before, after, touched, key));
+        found.extend(evolution(before, after, key));
     }
     for key in affected(after, touched) {
         let Some(cluster) = after.subject(&key.id) else { continue };
@@ -56,47 +57,74 @@ pub(crate) fn check(
     found
 }
 
-/// What was stored and no longer is what its type says. What is written with the type is judged by itself.
-fn evolution(before: &Fleet, after: &Fleet, touched: &BTreeSet<Key>, key: &Key) -> Vec<Violation> {
+/// What is no longer as its type says, and was before: stored documents, and what clusters, held ones too,
+/// say of them. What the same write made of a document before it changed the type is judged here as well.
+fn evolution(before: &Fleet, after: &Fleet, key: &Key) -> Vec<Violation> {
     let Some(kind) = after.resource_type(&key.id) else { return Vec::new() };
     let mut found = Vec::new();
-    let mut judge = |key: Key, kind: &ResourceType, was: Option<&ResourceType>, within: &str| {
-        let Some(document) = after.get(&key).filter(|_| !touched.contains(&key)) else { return };
-        let body = document.to_body();
-        let known = was.map(|kind| kind.validate(&body, after.rules())).unwrap_or_default();
-        let wrong = kind.validate(&body, after.rules()).into_iter();
-        let new = wrong.filter(|one| one.pointer.starts_with(within) && !known.contains(one));
-        found.extend(new.map(|violation| violation.of(key.clone())));
+    let mut judge = |key: Key, wrong: Vec<Violation>, known: Vec<Violation>| {
+        let mut wrong = wrong;
+        forget_known(&mut wrong, &known);
+        found.extend(wrong.into_iter().map(|violation| violation.of(key.clone())));
+    };
+    let of = |fleet: &Fleet, key: &Key| {
+        let judged = fleet.resource_type(&key.kind).zip(fleet.get(key));
+        judged.map(|(kind, document)| kind.validate(&document.to_body(), fleet.rules())).unwrap_or_default()
     };
     for (id, _) in after.list(kind.plural()) {
-        judge(Key::new(kind.plural(), id), kind, before.resource_type(kind.plural()), "");
+        let key = Key::new(kind.plural(), id);
+        judge(key.clone(), of(after, &key), of(before, &key));
     }
-    let refers = |id: &&str| after.cluster(id).is_some_and(|one| one.references.contains_key(kind.plural()));
-    if let Some(clusters) = after.resource_type(CLUSTERS) {
-        let within = format!("/{}/", kind.plural());
-        for id in after.list(CLUSTERS).map(|(id, _)| id).filter(refers) {
-            judge(Key::new(CLUSTERS, id), clusters, before.resource_type(CLUSTERS), &within);
-        }
+    for id in after.subjects().filter(|id| refers(after, id, kind.plural())) {
+        let place = if after.cluster(id).is_some() { CLUSTERS } else { TOMBSTONES };
+        let own = |fleet: &Fleet| said_of(fleet, id, kind.plural());
+        let within =
+            |violation: Violation| violation.under(if place == TOMBSTONES { "/cluster" } else { "" });
+        let wrong = own(after).into_iter().map(within).collect();
+        judge(Key::new(place, id), wrong, own(before).into_iter().map(within).collect());
     }
     found
 }
 
-/// What the cluster's references say instead of their definitions must fit what these say.
+fn refers(fleet: &Fleet, id: &str, plural: &str) -> bool {
+    fleet.subject(id).is_some_and(|one| one.references.contains_key(plural))
+}
+
+/// What is wrong with what the cluster `id`, held or not, says under `plural`.
+fn said_of(fleet: &Fleet, id: &str, plural: &str) -> Vec<Violation> {
+    let body = match fleet.get(&Key::new(CLUSTERS, id)) {
+        Some(document) => Some(document.to_body()),
+        None => fleet.last_of(id).cloned(),
+    };
+    let judged = fleet.resource_type(CLUSTERS).zip(body);
+    let wrong = judged.map(|(kind, body)| kind.validate(&body, fleet.rules())).unwrap_or_default();
+    let within = format!("/{plural}/");
+    wrong.into_iter().filter(|violation| violation.pointer.starts_with(&within)).collect()
+}
+
+/// What the cluster's references say instead of their definitions must leave these as their type wants them.
 fn overrides(fleet: &Fleet, cluster: &Cluster) -> Vec<Violation> {
     let mut found = Vec::new();
     for (plural, references) in &cluster.references {
         let Some(kind) = fleet.resource_type(plural) else { continue };
-        let references = references.iter().enumerate();
-        for (at, reference) in references.filter(|(_, reference)| !reference.overrides.is_empty()) {
+        for (at, reference) in references.iter().enumerate() {
+            let allowed = |field: &String| kind.overridable().contains(field);
+            let own = reference.overrides.iter().filter(|(field, _)| allowed(field));
+            let own: Body = own.map(|(field, value)| (field.clone(), value.clone())).collect();
+            if own.is_empty() {
+                continue;
+            }
             let Some(document) = fleet.get(&Key::new(plural, &reference.id)) else { continue };
-            let mut whole = document.to_body();
-            whole.extend(reference.overrides.clone());
-            let wrong = kind.validate(&whole, fleet.rules()).into_iter();
-            let own = wrong.filter(|one| {
-                let field = one.pointer.split('/').nth(1).unwrap_or_default();
-                reference.overrides.contains_key(field)
-            });
-            found.extend(own.map(|violation| violation.under(&format!("/{plural}/{at}"))));
+            let definition = document.to_body();
+            let mut whole = definition.clone();
+            whole.extend(own);
+            let mut wrong = kind.validate(&whole, fleet.rules());
+            if !wrong.is_empty() {
+                // What is wrong with the definition itself is said of that.
+                let known = kind.validate(&definition, fleet.rules());
+                wrong.retain(|violation| !known.contains(violation));
+            }
+            found.extend(wrong.into_iter().map(|violation| violation.under(&format!("/{plural}/{at}"))));
         }
     }
     found

@@ -242,8 +242,8 @@ mod tests {
         /clusters/2/id: `id` is required (missing_field)
         /namespaces/1/id: `n` is already the id of /namespaces/0 (repeated)
         /namespaces/2: a document is a JSON object (type)
-        /profiles: `profiles` is not a resource type; known are clusters, platform_components, namespaces, rolebindings, tombstones, freezes (unknown_field)
-        /sources: `sources` is not a resource type; known are clusters, platform_components, namespaces, rolebindings, tombstones, freezes (unknown_field)
+        /profiles: `profiles` is not a resource type; known are clusters, platform_components, namespaces, rolebindings, freezes, resource_types, tombstones (unknown_field)
+        /sources: `sources` is not a resource type; known are clusters, platform_components, namespaces, rolebindings, freezes, resource_types, tombstones (unknown_field)
         "#);
     }
 

@@ -320,7 +320,9 @@ impl Fleet {
         let table = self.tables.get_mut(key.kind.as_str());
         let Some(document) = table.and_then(|table| table.remove(key.id.as_str())) else { return };
         if let Resource::Type(definition) = &document.resource {
-            self.types = self.types.without(&definition.plural);
+            if let Ok(types) = self.types.without(&definition.plural) {
+                self.types = types;
+            }
         }
         for dns in dns_of(&document.resource) {
             self.holders.remove(&DnsName::new(dns));

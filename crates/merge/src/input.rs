@@ -269,11 +269,8 @@ impl Serialize for DefinitionInput<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("id", &self.definition.id)?;
-        for (property, schema) in properties(self.kind) {
-            match self.field(property) {
-                Some(value) => map.serialize_entry(property, value)?,
-                None => map.serialize_entry(property, &*default_of(schema))?,
-            }
+        for (property, default) in self.kind.input_fields() {
+            map.serialize_entry(property, self.field(property).unwrap_or(default))?;
         }
         map.serialize_entry("on_remove", &self.on_remove)?;
         map.serialize_entry("cluster", &self.cluster)?;
@@ -288,24 +285,4 @@ impl Serialize for Input<'_> {
             Input::Definition(input) => input.serialize(serializer),
         }
     }
-}
-
-fn properties(kind: &ResourceType) -> impl Iterator<Item = (&String, &Value)> {
-    let properties = kind.schema().get("properties").and_then(Value::as_object);
-    properties.into_iter().flatten().filter(|(name, _)| !matches!(name.as_str(), "id" | "on_remove"))
-}
-
-/// What stands for a property that was not written: a template stalls on one that is missing.
-fn default_of(schema: &Value) -> Cow<'_, Value> {
-    if let Some(default) = schema.get("default") {
-        return Cow::Borrowed(default);
-    }
-    Cow::Owned(match schema.get("type").and_then(Value::as_str) {
-        Some("object") => Value::Object(Body::new()),
-        Some("array") => Value::Array(Vec::new()),
-        Some("string") => "".into(),
-        Some("integer" | "number") => 0.into(),
-        Some("boolean") => false.into(),
-        _ => Value::Null,
-    })
 }

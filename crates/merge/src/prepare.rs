@@ -42,7 +42,11 @@ impl Fleet {
     pub fn prepare(&self, operations: &[Operation]) -> Result<Prepared, Refusal> {
         let mut draft = Draft::of(self, operations.len() > 1);
         draft.perform_all(operations)?;
-        draft.wrong.extend(check(self, &draft.after, &draft.touched, &draft.broken));
+        let between = check(self, &draft.after, &draft.touched, &draft.broken);
+        // What was written after its type is judged by itself already.
+        let known: BTreeSet<Violation> =
+            draft.wrong.iter().map(|one| Violation { change: None, ..one.clone() }).collect();
+        draft.wrong.extend(between.into_iter().filter(|one| !known.contains(one)));
         draft.refuse(operations)?;
         Ok(draft.prepared())
     }
@@ -282,17 +286,27 @@ impl<'a> Draft<'a> {
             wrong.push(Violation::new("/flux_path", "immutable", message));
         }
         if stored.is_none() {
-            // A newer release may have written a field of this name.
-            let taken = self
-                .after
-                .list(CLUSTERS)
-                .find(|(_, cluster)| cluster.to_body().contains_key(&definition.plural));
-            wrong.extend(taken.map(|(id, _)| {
-                let message = format!("`{}` is a field of {CLUSTERS}/{id} already", definition.plural);
+            // A newer release may have written a field of this name, or a cluster may have come back with
+            // what it said of a type that is gone: nobody asked for that to mean something again.
+            let taken = self.says(&definition.plural).into_iter().next();
+            wrong.extend(taken.map(|key| {
+                let message = format!("`{}` is a field of {key} already", definition.plural);
                 Violation::new("/plural", "taken", message)
             }));
         }
         wrong
+    }
+
+    /// The documents of the clusters, held ones too, that have the field `plural`.
+    fn says(&self, plural: &str) -> Vec<Key> {
+        let clusters = self.after.list(CLUSTERS).filter(|(_, one)| one.to_body().contains_key(plural));
+        let clusters = clusters.map(|(id, _)| Key::new(CLUSTERS, id));
+        let tombstones = self.after.list(TOMBSTONES).map(|(id, _)| id);
+        let held = tombstones.filter(|id| {
+            let tombstone = self.after.tombstone(id);
+            tombstone.is_some_and(|one| one.held.is_some() && one.cluster.contains_key(plural))
+        });
+        clusters.chain(held.map(|id| Key::new(TOMBSTONES, id))).collect()
     }
 
     /// Whether a cluster, held or not, refers to a document of the type.
@@ -377,6 +391,10 @@ impl<'a> Draft<'a> {
             if !by.is_empty() {
                 return Err(Refusal::Referenced { key: key.clone(), by });
             }
+            // Of no documents a cluster can list none: the empty list goes with what gave it a meaning.
+            for says in self.says(&key.id) {
+                self.forget_field(&says, &key.id);
+            }
         }
         let referrers: Vec<Key> = self.after.referrers(key).cloned().collect();
         if !referrers.is_empty() && !force {
@@ -393,6 +411,18 @@ impl<'a> Draft<'a> {
             self.put_own(&Key::new(TOMBSTONES, &key.id), &Tombstone::body_of(body, held));
         }
         Ok(())
+    }
+
+    /// Takes the field `plural` out of the cluster that stands in the document `key`.
+    fn forget_field(&mut self, key: &Key, plural: &str) {
+        let Some(mut body) = self.after.get(key).map(|document| document.to_body()) else { return };
+        let cluster = if key.kind == CLUSTERS {
+            Some(&mut body)
+        } else {
+            body.get_mut("cluster").and_then(Value::as_object_mut)
+        };
+        cluster.and_then(|cluster| cluster.remove(plural));
+        self.put_own(key, &body);
     }
 
     /// Takes every reference to `target` out of the document `referrer`.

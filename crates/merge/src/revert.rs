@@ -4,7 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use flux_resourceset_model::change::{Key, Operation, Verb};
-use flux_resourceset_model::{Body, CLUSTERS, Parts, ResourceType, SOURCES, TOMBSTONES, Tombstone};
+use flux_resourceset_model::{
+    Body, CLUSTERS, Parts, RESOURCE_TYPES, ResourceType, SOURCES, TOMBSTONES, Tombstone,
+};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -163,7 +165,10 @@ impl<'a> Undo<'a> {
     fn reverted(mut self) -> Reverted {
         let mut operations = self.freed;
         operations.extend(self.buried);
-        operations.extend(self.written);
+        // What a document is, is said by its type.
+        let (types, others): (Vec<_>, Vec<_>) =
+            self.written.into_iter().partition(|operation| operation.key.kind == RESOURCE_TYPES);
+        operations.extend(types.into_iter().chain(others));
         let removals = dependents_first(self.fleet, self.removed).into_iter();
         operations.extend(removals.map(|key| Operation::new(Verb::Delete, key, None)));
         self.conflicts.sort();
@@ -171,8 +176,11 @@ impl<'a> Undo<'a> {
     }
 }
 
-/// `keys` in an order in which each can be removed: what refers to another goes before it.
-pub(crate) fn dependents_first(fleet: &Fleet, mut keys: BTreeSet<Key>) -> Vec<Key> {
+/// `keys` in an order in which each can be removed: what refers to another goes before it, and the
+/// documents of a type before the type.
+pub(crate) fn dependents_first(fleet: &Fleet, keys: BTreeSet<Key>) -> Vec<Key> {
+    let (types, mut keys): (BTreeSet<_>, BTreeSet<_>) =
+        keys.into_iter().partition(|key| key.kind == RESOURCE_TYPES);
     let mut ordered = Vec::new();
     while !keys.is_empty() {
         let free = |key: &&Key| !fleet.referrers(key).any(|referrer| keys.contains(referrer));
@@ -182,6 +190,7 @@ pub(crate) fn dependents_first(fleet: &Fleet, mut keys: BTreeSet<Key>) -> Vec<Ke
         keys.retain(|key| !next.contains(key));
         ordered.extend(next);
     }
+    ordered.extend(types);
     ordered
 }
 

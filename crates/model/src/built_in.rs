@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use crate::resource_type::{Declaration, ResourceType, Role};
-use crate::type_definition;
+use crate::{Unreadable, type_definition};
 
 /// The plural of the cluster type.
 pub const CLUSTERS: &str = "clusters";
@@ -30,7 +30,10 @@ pub(crate) fn independent() -> Vec<Declaration> {
 }
 
 /// The types of clusters and of what deleted ones leave, where `types` are the others.
-pub(crate) fn of_clusters(types: &[Arc<ResourceType>]) -> [ResourceType; 2] {
+///
+/// # Errors
+/// Where an id's schema is none beside those of clusters, in one sentence.
+pub(crate) fn of_clusters(types: &[Arc<ResourceType>]) -> Result<[ResourceType; 2], Unreadable> {
     let definitions = || types.iter().filter(|kind| kind.is_definition());
     let references: Vec<String> = definitions().map(|kind| kind.plural().to_owned()).collect();
     let mut schema = cluster_schema();
@@ -63,7 +66,8 @@ pub(crate) fn of_clusters(types: &[Arc<ResourceType>]) -> [ResourceType; 2] {
         overridable: BTreeSet::new(),
         references: references.clone(),
     };
-    [clusters, Declaration { references, ..tombstone() }].map(ResourceType::new)
+    let tombstones = Declaration { references, ..tombstone() };
+    Ok([ResourceType::built(clusters)?, ResourceType::built(tombstones)?])
 }
 
 fn cluster_schema() -> Value {

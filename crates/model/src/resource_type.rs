@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::change::{Key, Part};
 use crate::text::check_text;
-use crate::type_definition::{TypeDefinition, validator};
+use crate::type_definition::{TypeDefinition, default_of, validator};
 use crate::violation::Violation;
 use crate::{Body, Cluster, Component, Definition, Freeze, Rules, Selector, Source, Tombstone, Unreadable};
 
@@ -43,6 +43,9 @@ pub(crate) struct Declaration {
 pub struct ResourceType {
     declared: Declaration,
     validator: Validator,
+    /// The properties of an input beside those that every input has, each with what stands for it where
+    /// nothing was written.
+    input_fields: Vec<(String, Value)>,
 }
 
 /// A document as its type reads it.
@@ -80,9 +83,26 @@ impl ResourceType {
     /// Where the declared schema is not JSON Schema; a test makes every built-in one.
     #[allow(clippy::expect_used, reason = "the schemas are this release's own constants")]
     pub(crate) fn new(declared: Declaration) -> Self {
+        ResourceType::built(declared).expect("a built-in schema is JSON Schema")
+    }
+
+    /// The type that is declared so, by this release or of what a fleet declared.
+    ///
+    /// # Errors
+    /// Where its schema is not JSON Schema, in one sentence.
+    pub(crate) fn built(declared: Declaration) -> Result<Self, Unreadable> {
         let options = jsonschema::options().with_draft(jsonschema::Draft::Draft202012);
-        let validator = options.build(&declared.schema).expect("a built-in schema is JSON Schema");
-        ResourceType { declared, validator }
+        let validator = options.build(&declared.schema).map_err(|error| Unreadable(error.to_string()))?;
+        Ok(ResourceType::judging(declared, validator))
+    }
+
+    fn judging(declared: Declaration, validator: Validator) -> Self {
+        let properties = declared.schema.get("properties").and_then(Value::as_object);
+        let own =
+            properties.into_iter().flatten().filter(|(name, _)| !matches!(name.as_str(), "id" | "on_remove"));
+        let input_fields =
+            own.map(|(name, property)| (name.clone(), default_of(&declared.schema, property))).collect();
+        ResourceType { declared, validator, input_fields }
     }
 
     /// The type that a fleet's own document declares.
@@ -90,9 +110,9 @@ impl ResourceType {
     /// # Errors
     /// Where its schema is not JSON Schema, in one sentence.
     pub(crate) fn of_definition(definition: &TypeDefinition) -> Result<Self, Unreadable> {
-        let declared = definition.declaration();
+        let declared = definition.declaration()?;
         let validator = validator(&declared.schema).map_err(Unreadable)?;
-        Ok(ResourceType { declared, validator })
+        Ok(ResourceType::judging(declared, validator))
     }
 
     /// In the singular, as in Firestone's `kind`: `namespace`.
@@ -123,6 +143,12 @@ impl ResourceType {
     /// JSON Schema (2020-12) of a whole document.
     pub fn schema(&self) -> &Value {
         &self.declared.schema
+    }
+
+    /// What every input of a definition has beside its id, `on_remove` and its cluster: each property of the
+    /// schema, in its order, with what stands for it where nothing was written.
+    pub fn input_fields(&self) -> &[(String, Value)] {
+        &self.input_fields
     }
 
     /// Whether its documents are definitions, which clusters refer to under the type's plural and which

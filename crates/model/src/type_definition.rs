@@ -13,6 +13,10 @@ use crate::{Body, Unreadable};
 /// How deep a schema may nest, and how many bytes it may have.
 const MAX_DEPTH: usize = 32;
 const MAX_BYTES: usize = 256 * 1024;
+/// How many schemas one may come to, and how deep they may nest, once each `$ref` stands for what it
+/// refers to: that bounds what judging a document costs.
+const MAX_UNFOLDED: usize = 50_000;
+const MAX_UNFOLDED_DEPTH: usize = 4 * MAX_DEPTH;
 /// What an input has of itself.
 const RESERVED_PROPERTIES: [&str; 3] = ["provider", "cluster", "on_remove"];
 /// Commands of the command line, which calls each type's by its name.
@@ -41,9 +45,10 @@ const COMMANDS: [&str; 22] = [
     "whatif",
 ];
 /// First segments of paths, and fields of a cluster.
-const PLURALS: [&str; 16] = [
+const PLURALS: [&str; 18] = [
     "aliases",
     "api",
+    "changes",
     "cluster_dns",
     "cluster_name",
     "environment",
@@ -58,6 +63,7 @@ const PLURALS: [&str; 16] = [
     "patches",
     "profiles",
     "ready",
+    "vm_image",
 ];
 
 /// A resource type that a fleet registered, by the definition rule.
@@ -156,6 +162,9 @@ impl TypeDefinition {
         }
         check_shape(&self.schema, &mut found);
         check_keywords(&self.schema, "/schema", 0, &mut found);
+        if found.is_empty() {
+            Unfolding::of(&self.schema).walk(&self.schema, "/schema", 0, &mut found);
+        }
         for field in &self.overridable {
             if field == "id" || self.properties().is_none_or(|properties| !properties.contains_key(field)) {
                 let message = format!("`{field}` is not a property that a reference could override");
@@ -174,12 +183,13 @@ impl TypeDefinition {
 
     /// Whether it is a schema, and each default is what its own property allows.
     fn check_schema(&self, found: &mut Vec<Violation>) {
-        if let Err(error) = validator(&self.declaration().schema) {
+        let judged = self.declaration().map_err(|error| error.0);
+        if let Err(error) = judged.and_then(|declared| validator(&declared.schema)) {
             found.push(Violation::new("/schema", "schema", error));
             return;
         }
         for (name, property) in self.properties().into_iter().flatten() {
-            let Some(default) = property.get("default") else { continue };
+            let Some(default) = written_default(&self.schema, property) else { continue };
             let mut alone = property.clone();
             if let (Value::Object(alone), Some(definitions)) = (&mut alone, self.schema.get("$defs")) {
                 alone.insert("$defs".into(), definitions.clone());
@@ -193,8 +203,14 @@ impl TypeDefinition {
 
     /// As all types are declared: with the id and `on_remove` that every definition has, and nothing
     /// beside what the schema names.
-    pub(crate) fn declaration(&self) -> Declaration {
+    ///
+    /// # Errors
+    /// Where the schema has no properties to put these among.
+    pub(crate) fn declaration(&self) -> Result<Declaration, Unreadable> {
         let mut schema = self.schema.clone();
+        if self.properties().is_none() {
+            return Err(Unreadable("`schema` has no `properties`".into()));
+        }
         let mut id = label(63);
         if let Some(own) = self.properties().and_then(|properties| properties.get("id")) {
             id = json!({"type": "string", "allOf": [id, own]});
@@ -202,11 +218,15 @@ impl TypeDefinition {
         schema["properties"]["id"] = id.clone();
         schema["properties"]["on_remove"] = on_remove();
         schema["additionalProperties"] = false.into();
-        let required = self.schema.get("required").and_then(Value::as_array).cloned().unwrap_or_default();
-        if !required.iter().any(|field| field == "id") {
-            schema["required"] = std::iter::once("id".into()).chain(required).collect();
+        match self.schema.get("required") {
+            None => schema["required"] = json!(["id"]),
+            Some(Value::Array(fields)) if !fields.iter().any(|field| field == "id") => {
+                schema["required"] = std::iter::once("id".into()).chain(fields.iter().cloned()).collect();
+            }
+            // What is no list is refused as no schema.
+            Some(_) => {}
         }
-        Declaration {
+        Ok(Declaration {
             role: Role::Definition,
             name: self.name.clone(),
             plural: self.plural.clone(),
@@ -216,7 +236,7 @@ impl TypeDefinition {
             schema,
             overridable: self.overridable.clone(),
             references: Vec::new(),
-        }
+        })
     }
 }
 
@@ -244,6 +264,111 @@ pub(crate) fn reserved(definition: &TypeDefinition) -> Vec<Violation> {
     found
 }
 
+/// What `schema`, of which `property` is a part, says that an input has where nothing was written: its own
+/// default, or that of what it refers to.
+fn written_default<'a>(schema: &'a Value, mut property: &'a Value) -> Option<&'a Value> {
+    // As many steps as a schema may nest: what refers to itself is refused when it is written.
+    for _ in 0..MAX_UNFOLDED_DEPTH {
+        if let Some(default) = property.get("default") {
+            return Some(default);
+        }
+        property = referred(schema, property)?;
+    }
+    None
+}
+
+/// What `property` refers to.
+fn referred<'a>(schema: &'a Value, property: &Value) -> Option<&'a Value> {
+    schema.pointer(property.get("$ref")?.as_str()?.strip_prefix('#')?)
+}
+
+/// What an input has of `property` where nothing was written: a template stalls on what is missing.
+pub(crate) fn default_of<'a>(schema: &'a Value, mut property: &'a Value) -> Value {
+    if let Some(default) = written_default(schema, property) {
+        return default.clone();
+    }
+    for _ in 0..MAX_UNFOLDED_DEPTH {
+        match referred(schema, property) {
+            Some(below) if property.get("type").is_none() => property = below,
+            _ => break,
+        }
+    }
+    match property.get("type").and_then(Value::as_str) {
+        Some("object") => Value::Object(Body::new()),
+        Some("array") => Value::Array(Vec::new()),
+        Some("string") => "".into(),
+        Some("integer" | "number") => 0.into(),
+        Some("boolean") => false.into(),
+        _ => Value::Null,
+    }
+}
+
+/// A schema with each `$ref` standing for what it refers to, to see that it ends and what it comes to.
+struct Unfolding<'a> {
+    root: &'a Value,
+    /// The references that lead to where the walk is.
+    within: Vec<&'a str>,
+    schemas: usize,
+}
+
+impl<'a> Unfolding<'a> {
+    fn of(root: &'a Value) -> Self {
+        Unfolding { root, within: Vec::new(), schemas: 0 }
+    }
+
+    fn walk(&mut self, schema: &'a Value, pointer: &str, depth: usize, found: &mut Vec<Violation>) {
+        // One that is too large is said to be so once.
+        if self.schemas > MAX_UNFOLDED {
+            return;
+        }
+        self.schemas += 1;
+        if self.schemas > MAX_UNFOLDED || depth > MAX_UNFOLDED_DEPTH {
+            self.schemas = MAX_UNFOLDED + 1;
+            let message = "with each `$ref` standing for what it refers to, it is too large";
+            found.push(Violation::new("/schema", "too_large", message));
+            return;
+        }
+        match schema {
+            Value::Object(fields) => {
+                for (keyword, value) in fields {
+                    let below = format!("{pointer}/{}", keyword.replace('~', "~0").replace('/', "~1"));
+                    match (keyword.as_str(), value.as_str()) {
+                        ("$ref", Some(target)) => self.follow(target, &below, depth, found),
+                        // Only what is referred to costs anything.
+                        ("$defs", _) if depth == 0 => {}
+                        _ => self.walk(value, &below, depth + 1, found),
+                    }
+                }
+            }
+            Value::Array(items) => {
+                for (at, item) in items.iter().enumerate() {
+                    self.walk(item, &format!("{pointer}/{at}"), depth + 1, found);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn follow(&mut self, target: &'a str, pointer: &str, depth: usize, found: &mut Vec<Violation>) {
+        if self.within.contains(&target) {
+            let message = format!("`{target}` refers to itself, so that judging a document might not end");
+            found.push(Violation::new(pointer, "reference", message));
+            self.schemas = MAX_UNFOLDED + 1;
+            return;
+        }
+        let Some(schema) = target.strip_prefix('#').and_then(|target| self.root.pointer(target)) else {
+            let message = format!("`{target}` is not in this schema");
+            return found.push(Violation::new(pointer, "reference", message));
+        };
+        self.within.push(target);
+        self.walk(schema, pointer, depth + 1, found);
+        self.within.pop();
+    }
+}
+
+/// What a schema of this release's own says beside JSON Schema, and nobody else's may.
+const OWN_KEYWORDS: [&str; 3] = ["x-max-total-bytes", "x-min-reader", "x-selector"];
+
 fn check_shape(schema: &Value, found: &mut Vec<Violation>) {
     let mut wrong = |pointer: &str, code, message: &str| {
         found.push(Violation::new(format!("/schema{pointer}"), code, message));
@@ -257,6 +382,16 @@ fn check_shape(schema: &Value, found: &mut Vec<Violation>) {
             "schema",
             "what the schema does not name is in no input: leave it out, or write false",
         );
+    }
+    for keyword in ["patternProperties", "unevaluatedProperties"] {
+        if schema.get(keyword).is_some() {
+            let message = "what no property is named for is in no input: name each under `properties`";
+            wrong(&format!("/{keyword}"), "schema", message);
+        }
+    }
+    // A minimum reader version from here would silence every process.
+    for keyword in OWN_KEYWORDS.into_iter().filter(|keyword| schema.get(*keyword).is_some()) {
+        wrong(&format!("/{keyword}"), "reserved", "only this release's own schemas say this");
     }
     let Some(properties) = schema.get("properties").and_then(Value::as_object) else {
         return wrong(
@@ -287,10 +422,27 @@ fn check_shape(schema: &Value, found: &mut Vec<Violation>) {
         if name == "id" && property.get("type").is_some_and(|kind| kind != "string") {
             wrong(&pointer, "schema", "an id is a string");
         }
+        if name == "id" && refers(property) {
+            // It is part of the schema of clusters too, where these definitions are not.
+            wrong(&pointer, "reference", "the schema of an id refers to nothing else");
+        }
+        for keyword in OWN_KEYWORDS.into_iter().filter(|keyword| property.get(*keyword).is_some()) {
+            let pointer = format!("{pointer}/{keyword}");
+            wrong(&pointer, "reserved", "only this release's own schemas say this");
+        }
     }
 }
 
-/// Refuses what leads outside, or to itself, or too deep.
+/// Whether there is a `$ref` anywhere in `schema`, which is not deeper than JSON is read.
+fn refers(schema: &Value) -> bool {
+    match schema {
+        Value::Object(fields) => fields.iter().any(|(keyword, value)| keyword == "$ref" || refers(value)),
+        Value::Array(items) => items.iter().any(refers),
+        _ => false,
+    }
+}
+
+/// Refuses what leads outside, or too deep.
 fn check_keywords(schema: &Value, pointer: &str, depth: usize, found: &mut Vec<Violation>) {
     if depth == 0 && schema.to_string().len() > MAX_BYTES {
         found.push(Violation::new(pointer, "too_large", format!("has more than {MAX_BYTES} bytes")));
@@ -336,5 +488,285 @@ fn plural_of(name: &str) -> String {
         Some(stem) => format!("{stem}ies"),
         None if ["s", "x", "z", "ch", "sh"].iter().any(|end| name.ends_with(end)) => format!("{name}es"),
         None => format!("{name}s"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::{Rules, Types};
+
+    fn np() -> Value {
+        json!({
+            "kind": "network_policy",
+            "apiVersion": "v1",
+            "schema": {
+                "type": "object",
+                "required": ["id", "target_namespace", "ingress_rules"],
+                "properties": {
+                    "id": {"type": "string", "example": "allow-monitoring"},
+                    "target_namespace": {"type": "string", "example": "monitoring"},
+                    "ingress_rules": {"type": "array", "items": {"type": "object", "properties": {
+                        "from_namespace": {"type": "string"}, "port": {"type": "integer"}
+                    }}}
+                }
+            }
+        })
+    }
+
+    fn of(body: Value) -> (Body, Vec<Violation>) {
+        let types = Types::built_in();
+        let kind = types.of(RESOURCE_TYPES).unwrap();
+        let Value::Object(mut body) = body else { panic!("an object") };
+        kind.normalize(&mut body);
+        if let Some(id) = kind.id_of_new(&body) {
+            body.entry("id").or_insert(id.into());
+        }
+        let mut found = kind.validate(&body, &Rules::default());
+        if let Ok(crate::Resource::Type(definition)) = kind.parse(body.clone()) {
+            // Whatever is wrong with it, nothing breaks that is made of it.
+            let _ = types.with(&definition);
+            found.extend(types.collisions(&definition));
+        }
+        (body, found)
+    }
+
+    /// Pointer and code of all that is wrong with the type whose schema is this, as `change` leaves it.
+    #[track_caller]
+    fn wrong(change: impl FnOnce(&mut Value)) -> Vec<String> {
+        let mut body = np();
+        change(&mut body);
+        of(body).1.iter().map(|one| format!("{} {}", one.pointer, one.code)).collect()
+    }
+
+    fn with(property: &str, schema: Value) -> Vec<String> {
+        wrong(|body| body["schema"]["properties"][property] = schema)
+    }
+
+    const NONE: [&str; 0] = [];
+
+    #[test]
+    fn the_specifications_own_type_is_taken_unchanged() {
+        let (body, found) = of(np());
+        assert_eq!(found, []);
+        let definition = TypeDefinition::parse(body).unwrap();
+        assert_eq!(
+            (definition.plural.as_str(), definition.flux_path.as_str()),
+            ("network_policies", "network-policies")
+        );
+        assert_eq!((definition.overridable, definition.schema), (BTreeSet::new(), np()["schema"].clone()));
+    }
+
+    #[test]
+    fn plurals_are_made_as_the_field_makes_them() {
+        for (name, plural) in [
+            ("network_policy", "network_policies"),
+            ("gateway", "gateways"),
+            ("ingress", "ingresses"),
+            ("box", "boxes"),
+            ("quota", "quotas"),
+            ("branch", "branches"),
+        ] {
+            assert_eq!(plural_of(name), plural);
+        }
+    }
+
+    #[test]
+    fn a_schema_is_one_and_stays_at_home() {
+        let property = "/schema/properties/target_namespace";
+        assert_eq!(
+            wrong(|body| body["schema"] = 7.into()),
+            ["/schema type", "/schema/properties schema", "/schema/type schema"]
+        );
+        assert_eq!(wrong(|body| body["schema"]["properties"] = 7.into()), ["/schema/properties schema"]);
+        assert_eq!(wrong(|body| body["schema"]["type"] = "array".into()), ["/schema/type schema"]);
+        assert_eq!(wrong(|body| body["schema"]["required"] = 7.into()), ["/schema schema"]);
+        assert_eq!(with("target_namespace", json!({"type": 7})), ["/schema schema"]);
+        assert_eq!(with("target_namespace", true.into()), [format!("{property} schema")]);
+        for (keyword, value) in [
+            ("$ref", json!("https://example.com/schema.json")),
+            ("$ref", json!("#")),
+            ("$ref", json!("#/properties/id")),
+            ("$ref", json!("file:///etc/passwd")),
+            ("$ref", json!("#/$defs/absent")),
+            ("$id", json!("https://example.com")),
+            ("$anchor", json!("x")),
+            ("$dynamicRef", json!("#x")),
+        ] {
+            assert_eq!(
+                with("target_namespace", json!({keyword: value})),
+                [format!("{property}/{keyword} reference")]
+            );
+        }
+        for more in [json!(true), json!({"type": "string"})] {
+            assert_eq!(
+                wrong(|body| body["schema"]["additionalProperties"] = more),
+                ["/schema/additionalProperties schema"]
+            );
+        }
+        assert_eq!(wrong(|body| body["schema"]["additionalProperties"] = false.into()), NONE);
+        assert_eq!(
+            wrong(|body| body["schema"]["patternProperties"] = json!({"": {}})),
+            ["/schema/patternProperties schema"]
+        );
+        for keyword in ["x-min-reader", "x-selector", "x-max-total-bytes"] {
+            assert_eq!(
+                wrong(|body| body["schema"][keyword] = 99.into()),
+                [format!("/schema/{keyword} reserved")]
+            );
+            assert_eq!(
+                with("target_namespace", json!({keyword: 99})),
+                [format!("{property}/{keyword} reserved")]
+            );
+        }
+    }
+
+    #[test]
+    fn patterns_take_linear_time() {
+        for pattern in ["(?=a)b", "(a)\\1", "(?<!x)y", "(", "((a{1000}){1000}){1000}"] {
+            assert_eq!(
+                with("target_namespace", json!({"type": "string", "pattern": pattern})),
+                ["/schema schema"],
+                "{pattern}"
+            );
+        }
+        assert_eq!(with("target_namespace", json!({"type": "string", "pattern": "^(a+)+$"})), NONE);
+    }
+
+    #[test]
+    fn properties_are_named_as_a_template_can() {
+        for name in ["provider", "cluster", "on_remove"] {
+            assert_eq!(
+                with(name, json!({"type": "string"})),
+                [format!("/schema/properties/{name} reserved")]
+            );
+        }
+        let long = "x".repeat(64);
+        for name in ["a-b", "1a", "_a", "", "a b", "é", &long] {
+            assert_eq!(with(name, json!({"type": "string"})), [format!("/schema/properties/{name} format")]);
+        }
+        assert_eq!(with("a/b~", json!({})), ["/schema/properties/a~1b~0 format"]);
+        for kind in [json!("integer"), json!(["string", "null"])] {
+            assert_eq!(with("id", json!({"type": kind})), ["/schema/properties/id schema"]);
+        }
+        let referring = |body: &mut Value| {
+            body["schema"]["$defs"] = json!({"name": {"type": "string"}});
+            body["schema"]["properties"]["id"] = json!({"allOf": [{"$ref": "#/$defs/name"}]});
+        };
+        assert_eq!(wrong(referring), ["/schema/properties/id reference"]);
+    }
+
+    #[test]
+    fn a_default_is_what_its_property_allows() {
+        let place = "/schema/properties/target_namespace/default default";
+        assert_eq!(with("target_namespace", json!({"type": "string", "default": 7})), [place]);
+        assert_eq!(with("target_namespace", json!({"type": "string", "default": "x"})), NONE);
+        assert_eq!(with("target_namespace", json!({"type": ["string", "null"], "default": null})), NONE);
+        let referring = |default: Value| {
+            wrong(|body| {
+                body["schema"]["$defs"] =
+                    json!({"short": {"type": "string", "maxLength": 2, "default": default}});
+                body["schema"]["properties"]["target_namespace"] = json!({"$ref": "#/$defs/short"});
+            })
+        };
+        assert_eq!(referring("xyz".into()), [place]);
+        assert_eq!(referring("xy".into()), NONE);
+    }
+
+    #[test]
+    fn what_judging_costs_is_bounded() {
+        let nested = |depth| (0..depth).fold(json!({"type": "string"}), |below, _| json!({"items": below}));
+        assert_eq!(with("target_namespace", nested(20)), NONE);
+        assert!(with("target_namespace", nested(40))[0].ends_with(" too_deep"));
+        let huge: Vec<String> = (0..30_000).map(|at| format!("value-{at}")).collect();
+        assert_eq!(with("target_namespace", json!({"enum": huge})), ["/schema too_large"]);
+        let defined = |definitions: Value| {
+            wrong(|body| {
+                body["schema"]["$defs"] = definitions;
+                body["schema"]["properties"]["target_namespace"] = json!({"$ref": "#/$defs/d0"});
+            })
+        };
+        let cycle = defined(json!({"d0": {"allOf": [{"$ref": "#/$defs/d0"}]}}));
+        assert_eq!(
+            cycle,
+            ["/schema/properties/target_namespace/$ref/allOf/0/$ref reference"].map(|_| cycle[0].clone())
+        );
+        assert!(cycle[0].ends_with(" reference"), "{cycle:?}");
+        let doubling: Body = (0..40)
+            .map(|at| {
+                let next = json!({"$ref": format!("#/$defs/d{}", at + 1)});
+                (format!("d{at}"), json!({"allOf": [next, next]}))
+            })
+            .chain([("d40".to_owned(), json!({}))])
+            .collect();
+        assert_eq!(defined(doubling.into()), ["/schema too_large"]);
+        let chain: Body = (0..1000)
+            .map(|at| (format!("d{at}"), json!({"$ref": format!("#/$defs/d{}", at + 1)})))
+            .chain([("d1000".to_owned(), json!({}))])
+            .collect();
+        assert_eq!(defined(chain.into()), ["/schema too_large"]);
+        assert_eq!(defined(json!({"d0": {"$ref": "#/$defs/d1"}, "d1": {"type": "string"}})), NONE);
+    }
+
+    #[test]
+    fn a_reference_overrides_what_is_there() {
+        for field in ["id", "absent", "on_remove"] {
+            assert_eq!(wrong(|body| body["overridable"] = json!([field])), ["/overridable unknown_field"]);
+        }
+        assert_eq!(wrong(|body| body["overridable"] = json!(["ingress_rules"])), NONE);
+        assert_eq!(wrong(|body| body["overridable"] = json!("id")), ["/overridable type"]);
+    }
+
+    #[test]
+    fn names_are_free() {
+        let named = |field: &str, value: &str| wrong(|body| body[field] = value.into());
+        assert_eq!(
+            wrong(|body| {
+                body["id"] = "a".into();
+                body["plural"] = "b".into()
+            }),
+            ["/plural id"]
+        );
+        for plural in ["namespaces", "resource_types", "clusters", "api", "labels", "patches", "health"] {
+            assert!(named("plural", plural).contains(&"/plural taken".to_owned()), "{plural}");
+        }
+        for name in ["namespace", "apply", "rolebinding", "help"] {
+            assert!(named("kind", name).contains(&"/kind taken".to_owned()), "{name}");
+        }
+        for path in ["namespaces", "platform-components", "clusters"] {
+            assert_eq!(named("flux_path", path), ["/flux_path taken"]);
+        }
+        for plural in ["A", "a-b", "1a", "a_", ""] {
+            assert!(!named("plural", plural).is_empty(), "{plural}");
+        }
+    }
+
+    #[test]
+    fn every_field_of_a_cluster_is_taken() {
+        let types = Types::built_in();
+        let clusters = types.of(crate::CLUSTERS).unwrap();
+        for field in clusters.schema()["properties"].as_object().unwrap().keys() {
+            assert!(PLURALS.contains(&field.as_str()) || types.of(field).is_some(), "{field}");
+        }
+    }
+
+    #[test]
+    fn the_order_of_types_tells_nothing_of_the_history() {
+        let definition = |name: &str| {
+            let mut body = np();
+            body["kind"] = name.into();
+            TypeDefinition::parse(of(body).0).unwrap()
+        };
+        let [a, b] = [definition("a_thing"), definition("b_thing")];
+        let plurals = |types: &Types| types.iter().map(|kind| kind.plural().to_owned()).collect::<Vec<_>>();
+        let one = Types::built_in().with(&a).unwrap().with(&b).unwrap();
+        let other = Types::built_in().with(&b).unwrap().with(&a).unwrap().with(&b).unwrap();
+        assert_eq!(plurals(&one), plurals(&other));
+        assert_eq!(
+            plurals(&one.without("a_things").unwrap().without("b_things").unwrap()),
+            plurals(&Types::built_in())
+        );
     }
 }

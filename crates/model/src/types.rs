@@ -14,17 +14,22 @@ pub struct Types(Arc<[Arc<ResourceType>]>);
 
 impl Types {
     /// Those of this release alone.
+    ///
+    /// # Panics
+    /// Where a schema of this release is not JSON Schema; a test makes every one.
+    #[allow(clippy::expect_used, reason = "the schemas are this release's own constants")]
     pub fn built_in() -> Self {
         static BUILT_IN: LazyLock<Types> = LazyLock::new(|| {
-            Types::of_independent(independent().into_iter().map(ResourceType::new).map(Arc::new).collect())
+            let types = independent().into_iter().map(ResourceType::new).map(Arc::new).collect();
+            Types::of_independent(types).expect("the built-in schemas are JSON Schema")
         });
         BUILT_IN.clone()
     }
 
     /// `others` and the types of clusters, which depend on them. Clusters come first.
-    fn of_independent(others: Vec<Arc<ResourceType>>) -> Self {
-        let [clusters, tombstones] = of_clusters(&others).map(Arc::new);
-        Types(std::iter::once(clusters).chain(others).chain([tombstones]).collect())
+    fn of_independent(others: Vec<Arc<ResourceType>>) -> Result<Self, Unreadable> {
+        let [clusters, tombstones] = of_clusters(&others)?.map(Arc::new);
+        Ok(Types(std::iter::once(clusters).chain(others).chain([tombstones]).collect()))
     }
 
     /// Every type.
@@ -49,12 +54,18 @@ impl Types {
     pub fn with(&self, definition: &TypeDefinition) -> Result<Self, Unreadable> {
         let kind = Arc::new(ResourceType::of_definition(definition)?);
         let mut others = self.independent(&definition.plural);
-        others.push(kind);
-        Ok(Types::of_independent(others))
+        // Those that a fleet registered by plural, so that the order tells nothing of the history.
+        let own = others.iter().take_while(|other| is_built_in(other.plural())).count();
+        let place = others[own..].partition_point(|other| other.plural() < definition.plural.as_str());
+        others.insert(own + place, kind);
+        Types::of_independent(others)
     }
 
     /// These without the type with this plural.
-    pub fn without(&self, plural: &str) -> Self {
+    ///
+    /// # Errors
+    /// None in practice: what is right together is right in part.
+    pub fn without(&self, plural: &str) -> Result<Self, Unreadable> {
         Types::of_independent(self.independent(plural))
     }
 
@@ -67,7 +78,7 @@ impl Types {
     pub fn collisions(&self, definition: &TypeDefinition) -> Vec<Violation> {
         let others: Vec<_> = self.iter().filter(|kind| kind.plural() != definition.plural).collect();
         let mut found = type_definition::reserved(definition);
-        if Types::built_in().of(&definition.plural).is_some() {
+        if is_built_in(&definition.plural) {
             let message = format!("`{}` is a type of this release", definition.plural);
             found.push(Violation::new("/plural", "taken", message));
         }
@@ -81,4 +92,8 @@ impl Types {
         }
         found
     }
+}
+
+fn is_built_in(plural: &str) -> bool {
+    Types::built_in().of(plural).is_some()
 }

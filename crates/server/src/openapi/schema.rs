@@ -26,6 +26,23 @@ const KEPT: [&str; 15] = [
     "maxProperties",
 ];
 
+/// The names of the schemas of what is no document.
+const OTHERS: [&str; 13] = [
+    "Change",
+    "ChangeSet",
+    "ChangeSummary",
+    "Changed",
+    "Error",
+    "Explanation",
+    "Files",
+    "FleetFile",
+    "Health",
+    "Inputs",
+    "Plan",
+    "Ready",
+    "Reverted",
+];
+
 /// The schemas of all types and of what is no document.
 pub(super) fn components(types: &Types) -> Map<String, Value> {
     let mut schemas = Map::new();
@@ -50,10 +67,19 @@ pub(super) fn components(types: &Types) -> Map<String, Value> {
     schemas
 }
 
-/// The type's name as schemas are named: `PlatformComponent`.
+/// The type's name as schemas are named: `PlatformComponent`. One that would be another schema's, or could be
+/// another type's too, stays as it is: no other schema's name starts in lower case.
 pub(super) fn title(kind: &ResourceType) -> String {
-    let words = kind.name().split('_');
-    words.map(|word| word[..1].to_uppercase() + &word[1..]).collect()
+    let word = |word: &str| {
+        let mut letters = word.chars();
+        let first = letters.next().filter(char::is_ascii_lowercase)?;
+        Some(first.to_ascii_uppercase().to_string() + letters.as_str())
+    };
+    let title = kind.name().split('_').map(word).collect::<Option<String>>();
+    let free = |title: &String| {
+        !OTHERS.contains(&title.as_str()) && !title.starts_with("New") && !title.ends_with("Fields")
+    };
+    title.filter(free).unwrap_or_else(|| kind.name().to_owned())
 }
 
 /// A part of a document of `kind` that stands under `field`.
@@ -118,12 +144,17 @@ fn convert(schema: &Value) -> Value {
             "type" => add_type(&mut converted, value),
             "const" => drop(converted.insert("enum".into(), json!([value]))),
             "properties" => drop(converted.insert(keyword.clone(), each(value))),
-            "items" => drop(converted.insert(keyword.clone(), convert(value))),
             // `false` would be stricter than the server, which keeps unknown fields of a newer release.
+            // What other keywords except from these would fall under them here.
+            "additionalProperties" if schema.contains_key("patternProperties") => {}
+            "items" if schema.contains_key("prefixItems") => {}
+            "items" => drop(converted.insert(keyword.clone(), convert(value))),
             "additionalProperties" if value.is_object() => {
                 drop(converted.insert(keyword.clone(), convert(value)))
             }
-            "allOf" | "anyOf" | "oneOf" => drop(converted.insert(keyword.clone(), all(value))),
+            "allOf" | "anyOf" => drop(converted.insert(keyword.clone(), all(value))),
+            // Of schemas that are only said in part, more than one may fit.
+            "oneOf" if !schema.contains_key("anyOf") => drop(converted.insert("anyOf".into(), all(value))),
             "required" => drop(converted.insert(keyword.clone(), value.clone())),
             kept if KEPT.contains(&kept) => drop(converted.insert(keyword.clone(), value.clone())),
             "x-rule" => drop(converted.entry("description").or_insert_with(|| value.clone())),
@@ -138,6 +169,9 @@ fn convert(schema: &Value) -> Value {
 }
 
 fn add_type(converted: &mut Map<String, Value>, declared: &Value) {
+    if declared == "null" {
+        return;
+    }
     let Some(names) = declared.as_array() else {
         converted.insert("type".into(), declared.clone());
         return;
@@ -314,11 +348,44 @@ mod tests {
     use super::*;
 
     #[test]
+    fn no_type_takes_the_name_of_another_schema() {
+        let built_in = Types::built_in();
+        let mut names: Vec<_> = others(&built_in).into_iter().map(|(name, _)| name).collect();
+        names.extend(super::super::history::schemas().into_iter().map(|(name, _)| name));
+        names.sort();
+        assert_eq!(names, OTHERS);
+        let kind = built_in.of("resource_types").unwrap();
+        let mut types = built_in.clone();
+        let kinds = ["plan", "error", "new_namespace", "namespace_fields", "a_1", "a1", "a__b", "a_b"];
+        for name in kinds {
+            let body = json!({
+                "id": format!("{name}s"), "kind": name, "apiVersion": "v1",
+                "schema": {"type": "object", "properties": {name: {"type": "string"}}},
+            });
+            let Value::Object(body) = body else { unreachable!() };
+            let flux_resourceset_model::Resource::Type(definition) = kind.parse(body).unwrap() else {
+                unreachable!()
+            };
+            types = types.with(&definition).unwrap();
+        }
+        let components = components(&types);
+        for name in kinds {
+            let title = title(types.of(&format!("{name}s")).unwrap());
+            for title in [title.clone(), format!("New{title}"), format!("{title}Fields")] {
+                assert!(components[&title]["properties"][name].is_object(), "{title}");
+            }
+        }
+        let known = super::components(&built_in);
+        assert!(known.iter().all(|(name, schema)| name == "FleetFile"
+            || components[name] == *schema
+            || name.contains("Cluster")));
+    }
+
+    #[test]
     fn what_openapi_cannot_say_is_said_otherwise_or_left_out() {
         let schema = json!({
             "$schema": "https://json-schema.org/draft/2020-12/schema",
             "type": "object",
-            "additionalProperties": false,
             "propertyNames": {"pattern": "x"},
             "properties": {
                 "a": {"type": ["string", "null"]},
@@ -326,17 +393,24 @@ mod tests {
                 "c": {"type": ["string", "integer"]},
                 "d": false,
                 "e": {"type": "array"},
+                "f": {"type": "array", "prefixItems": [{}], "items": {"type": "string"}},
+                "g": {"type": "null"},
             },
+            "oneOf": [{"minProperties": 1}, {"not": {}}],
+            "patternProperties": {"^x": {"type": "integer"}},
+            "additionalProperties": {"type": "string"},
             "if": {}, "then": {},
         });
         assert_eq!(
             convert(&schema),
-            json!({"type": "object", "properties": {
+            json!({"type": "object", "anyOf": [{"minProperties": 1}, {}], "properties": {
                 "a": {"type": "string", "nullable": true},
                 "b": {"enum": [1]},
                 "c": {},
                 "d": {},
                 "e": {"type": "array", "items": {}},
+                "f": {"type": "array", "items": {}},
+                "g": {},
             }})
         );
     }
