@@ -53,6 +53,11 @@ fn no_command_of_the_day_is_left_out() {
 }
 
 #[test]
+fn extending() {
+    check("docs/src/extending.md", &Server::start());
+}
+
+#[test]
 fn the_readme() {
     check("README.md", &Server::start());
 }
