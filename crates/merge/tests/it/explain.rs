@@ -33,7 +33,7 @@ fn keys(path: &str) -> Vec<String> {
 }
 
 /// The input that `fields` are said to be.
-fn rebuilt(fields: &[ExplainedField]) -> Value {
+pub(crate) fn rebuilt(fields: &[ExplainedField]) -> Value {
     let mut whole = json!({});
     for field in fields {
         let place = keys(&field.path).into_iter().fold(&mut whole, |value, key| &mut value[key]);

@@ -15,4 +15,5 @@ mod laws;
 mod naive;
 mod plan;
 mod revert;
+mod types;
 mod writes;

@@ -20,12 +20,12 @@ const TYPES: [(&str, &str); 3] = [
 /// By cluster, type and input; the order of inputs and a cluster's entry in the list have no input.
 type Changes = BTreeMap<(String, String, String), (Value, Value)>;
 
-fn planned(before: &Fleet, prepared: &Prepared) -> Plan {
+pub(crate) fn planned(before: &Fleet, prepared: &Prepared) -> Plan {
     plan(before, &prepared.after, prepared.documents.iter().map(|document| &document.key))
 }
 
 /// As many of `operations` as can be made together.
-fn accepted(fleet: &Fleet, operations: Vec<Operation>) -> Option<(Vec<Operation>, Prepared)> {
+pub(crate) fn accepted(fleet: &Fleet, operations: Vec<Operation>) -> Option<(Vec<Operation>, Prepared)> {
     let mut together: Vec<Operation> = Vec::new();
     let mut last = None;
     for operation in operations {
@@ -39,7 +39,7 @@ fn accepted(fleet: &Fleet, operations: Vec<Operation>) -> Option<(Vec<Operation>
 }
 
 /// The documents of which answers are made where nobody is frozen and what is held is back.
-fn seen_through(fleet: &Fleet) -> Documents {
+pub(crate) fn seen_through(fleet: &Fleet) -> Documents {
     let mut documents = documents(fleet);
     let tombstones = std::mem::take(documents.get_mut("tombstones").unwrap());
     documents.get_mut("freezes").unwrap().clear();
