@@ -3,13 +3,13 @@
 mod history;
 mod schema;
 
-use flux_resourceset_model::CLUSTERS;
-use flux_resourceset_model::Types;
+use flux_resourceset_model::{CLUSTERS, RESOURCE_TYPES, Types};
 use http::Method;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::auth::Access;
+use crate::body;
 use crate::error::Status;
 use crate::routes::{Action, Route, Routes};
 
@@ -186,8 +186,8 @@ fn request_body(route: &Route) -> Option<Value> {
         json!({"schema": schema::nullable_properties(&fields)})
     };
     let content = match route.action {
-        Action::Create => json!({"application/json": {"schema": reference(&format!("New{title}"))}}),
-        Action::Replace => json!({"application/json": {"schema": reference(&format!("{title}Fields"))}}),
+        Action::Create => of_whole(route, &format!("New{title}")),
+        Action::Replace => of_whole(route, &format!("{title}Fields")),
         Action::Patch => {
             let fields = json!({"schema": reference(&format!("{title}Fields"))});
             json!({"application/merge-patch+json": fields.clone(), "application/json": fields})
@@ -197,6 +197,15 @@ fn request_body(route: &Route) -> Option<Value> {
         _ => return None,
     };
     Some(json!({"required": true, "content": content}))
+}
+
+/// A document as a create or an update carries it.
+fn of_whole(route: &Route, schema: &str) -> Value {
+    let mut content = json!({body::JSON: {"schema": reference(schema)}});
+    if route.kind.as_ref().is_some_and(|kind| kind.plural() == RESOURCE_TYPES) {
+        content[body::YAML] = content[body::JSON].clone();
+    }
+    content
 }
 
 fn responses(route: &Route) -> Value {

@@ -10,3 +10,4 @@ mod parts;
 mod refusals;
 mod routes;
 mod trouble;
+mod types;

@@ -2,7 +2,8 @@
 //! every body against its schema. Apart from the tests, since every exchange of every one of them is judged.
 
 use std::collections::HashMap;
-use std::sync::{Arc, LazyLock, Mutex};
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use jsonschema::Validator;
 use serde_json::{Map, Value, json};
@@ -13,18 +14,14 @@ use crate::http::{Reply, Request};
 const NAMED: [&str; 7] =
     ["etag", "link", "location", "retry-after", "x-frozen", "x-revision", "x-total-count"];
 
-/// The document, which every server serves.
-static DOCUMENT: LazyLock<Value> =
-    LazyLock::new(|| serde_saphyr::from_str(&flux_resourceset_server::openapi::yaml().unwrap()).unwrap());
-/// All schemas in words of JSON Schema.
-static SCHEMAS: LazyLock<Value> = LazyLock::new(|| {
-    let schemas = DOCUMENT["components"]["schemas"].as_object().unwrap();
-    let closed = schemas.iter().map(|(name, schema)| (name.clone(), json_schema(schema, true)));
-    let open = schemas.iter().map(|(name, schema)| (format!("Open{name}"), json_schema(schema, false)));
-    Value::Object(closed.chain(open).collect())
-});
-/// By the schema's text: each takes a while to make.
-static VALIDATORS: LazyLock<Mutex<HashMap<String, Arc<Validator>>>> = LazyLock::new(Mutex::default);
+/// A served document, made to judge by.
+pub(crate) struct Documented {
+    paths: Map<String, Value>,
+    /// All schemas in words of JSON Schema.
+    schemas: Value,
+    /// By the schema's text: each takes a while to make.
+    validators: Mutex<HashMap<String, Arc<Validator>>>,
+}
 
 /// Whether `path` is one of those that `pattern` stands for.
 pub(crate) fn is_of(path: &str, pattern: &str) -> bool {
@@ -33,45 +30,88 @@ pub(crate) fn is_of(path: &str, pattern: &str) -> bool {
         && path.iter().zip(pattern).all(|(have, want)| want.starts_with('{') || *have == want)
 }
 
-/// Panics where an exchange is not as documented.
-#[track_caller]
-pub(crate) fn judge(request: &Request, reply: &Reply) {
-    let path = request.path.split('?').next().unwrap_or_default();
-    let method = if request.method == "HEAD" { "GET" } else { &request.method };
-    let paths = DOCUMENT["paths"].as_object().unwrap();
-    let operation = paths.iter().filter(|(pattern, _)| is_of(path, pattern));
-    // Methods are told apart by case.
-    let of_method = |methods: &'static Value| {
-        methods.as_object()?.iter().find(|(name, _)| name.to_uppercase() == *method).map(|(_, one)| one)
-    };
-    let Some(operation) = operation.filter_map(|(_, methods)| of_method(methods)).next() else { return };
-    let asked = format!("{} {}", request.method, request.path);
-    let error = reply.header("content-type") == Some("application/json") && reply.status >= 400;
-    // Of these the document says in words that they are not there in read-only mode.
-    if error && reply.json()["error"] == "read_only" {
-        return;
+impl Documented {
+    /// The document that is served as `yaml`. Most servers serve the same, so it is read once.
+    #[track_caller]
+    pub(crate) fn of(yaml: &str) -> Arc<Self> {
+        static READ: LazyLock<Mutex<HashMap<String, Arc<Documented>>>> = LazyLock::new(Mutex::default);
+        let mut read = READ.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(read.entry(yaml.to_owned()).or_insert_with(|| Arc::new(Self::read(yaml))))
     }
-    let response = &operation["responses"][reply.status.to_string()];
-    assert!(response.is_object(), "{asked}: {} is not documented: {}", reply.status, reply.text());
-    for name in NAMED.iter().filter(|name| reply.header(name).is_some()) {
-        let named = response["headers"].as_object().into_iter().flatten();
-        let named = named.into_iter().any(|(known, _)| known.eq_ignore_ascii_case(name));
-        assert!(named, "{asked}: {} has the header {name}, which is not documented", reply.status);
+
+    fn read(yaml: &str) -> Self {
+        let mut document: Value = serde_saphyr::from_str(yaml).unwrap();
+        let schemas = document["components"]["schemas"].as_object().unwrap();
+        let closed = schemas.iter().map(|(name, schema)| (name.clone(), json_schema(schema, true)));
+        let open = schemas.iter().map(|(name, schema)| (format!("Open{name}"), json_schema(schema, false)));
+        let schemas = Value::Object(closed.chain(open).collect());
+        let Value::Object(paths) = document["paths"].take() else { panic!("no paths") };
+        Documented { paths, schemas, validators: Mutex::default() }
     }
-    if reply.header("content-type") == Some("application/json") && !reply.body.is_empty() {
-        holds(&asked, &response["content"]["application/json"]["schema"], &reply.json());
+
+    /// What is said of a request.
+    fn operation(&self, request: &Request) -> Option<&Value> {
+        let path = request.path.split('?').next().unwrap_or_default();
+        let method = if request.method == "HEAD" { "GET" } else { &request.method };
+        let matching = self.paths.iter().filter(|(pattern, _)| is_of(path, pattern));
+        let mut operations = matching.filter_map(|(_, methods)| methods.as_object()).flatten();
+        // Methods are told apart by case.
+        operations.find(|(name, _)| name.to_uppercase() == *method).map(|(_, operation)| operation)
     }
-    if let Some(body) = request.body.as_ref().filter(|_| reply.status < 300) {
-        let kind = request.headers.iter().find(|(name, _)| name == "Content-Type").unwrap();
-        let schema = &operation["requestBody"]["content"][kind.1.split(';').next().unwrap_or_default()];
-        // Bodies without a use are not asked for.
-        if operation.get("requestBody").is_some() {
-            holds(
-                &format!("{asked} sends"),
-                &schema["schema"],
-                &spelled(serde_json::from_str(body).unwrap()),
-            );
+
+    /// Panics where an answer is not as documented.
+    #[track_caller]
+    pub(crate) fn judge(&self, request: &Request, reply: &Reply) {
+        let Some(operation) = self.operation(request) else { return };
+        let asked = format!("{} {}", request.method, request.path);
+        let error = reply.header("content-type") == Some("application/json") && reply.status >= 400;
+        // Of these the document says in words that they are not there in read-only mode.
+        if error && reply.json()["error"] == "read_only" {
+            return;
         }
+        let response = &operation["responses"][reply.status.to_string()];
+        assert!(response.is_object(), "{asked}: {} is not documented: {}", reply.status, reply.text());
+        for name in NAMED.iter().filter(|name| reply.header(name).is_some()) {
+            let named = response["headers"].as_object().into_iter().flatten();
+            let named = named.into_iter().any(|(known, _)| known.eq_ignore_ascii_case(name));
+            assert!(named, "{asked}: {} has the header {name}, which is not documented", reply.status);
+        }
+        if reply.header("content-type") == Some("application/json") && !reply.body.is_empty() {
+            self.holds(&asked, &response["content"]["application/json"]["schema"], &reply.json());
+        }
+    }
+
+    /// Panics where the body of a request that was taken is not as documented.
+    #[track_caller]
+    pub(crate) fn judge_sent(&self, request: &Request) {
+        let Some(operation) = self.operation(request) else { return };
+        // Bodies without a use are not asked for.
+        let (Some(body), true) = (&request.body, operation.get("requestBody").is_some()) else { return };
+        let kind = request.headers.iter().find(|(name, _)| name == "Content-Type").unwrap();
+        let kind = kind.1.split(';').next().unwrap_or_default();
+        let sent: Value = match kind {
+            "application/yaml" => serde_saphyr::from_str(body).unwrap(),
+            _ => serde_json::from_str(body).unwrap(),
+        };
+        let schema = &operation["requestBody"]["content"][kind]["schema"];
+        self.holds(&format!("{} {} sends", request.method, request.path), schema, &spelled(sent));
+    }
+
+    #[track_caller]
+    fn holds(&self, what: &str, schema: &Value, body: &Value) {
+        assert!(schema.is_object(), "{what} a body that is not documented");
+        let mut validators = self.validators.lock().unwrap_or_else(PoisonError::into_inner);
+        let validator = validators.entry(schema.to_string()).or_insert_with(|| {
+            let mut root = json_schema(schema, true);
+            root["$schema"] = "https://json-schema.org/draft/2020-12/schema".into();
+            root["$defs"] = self.schemas.clone();
+            Arc::new(jsonschema::options().should_validate_formats(true).build(&root).unwrap())
+        });
+        let validator = Arc::clone(validator);
+        drop(validators);
+        let errors: Vec<_> =
+            validator.iter_errors(body).map(|error| format!("{}: {error}", error.instance_path())).collect();
+        assert!(errors.is_empty(), "{what}: {errors:#?}\n{body:#}");
     }
 }
 
@@ -81,23 +121,6 @@ fn spelled(mut body: Value) -> Value {
         body["id"] = id;
     }
     body
-}
-
-#[track_caller]
-fn holds(what: &str, schema: &Value, body: &Value) {
-    assert!(schema.is_object(), "{what} a body that is not documented");
-    let mut validators = VALIDATORS.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    let validator = validators.entry(schema.to_string()).or_insert_with(|| {
-        let mut root = json_schema(schema, true);
-        root["$schema"] = "https://json-schema.org/draft/2020-12/schema".into();
-        root["$defs"] = SCHEMAS.clone();
-        Arc::new(jsonschema::options().should_validate_formats(true).build(&root).unwrap())
-    });
-    let validator = Arc::clone(validator);
-    drop(validators);
-    let errors: Vec<_> =
-        validator.iter_errors(body).map(|error| format!("{}: {error}", error.instance_path())).collect();
-    assert!(errors.is_empty(), "{what}: {errors:#?}\n{body:#}");
 }
 
 /// A schema of OpenAPI 3.0 in words of JSON Schema. Where `closed`, an object has no other properties than
@@ -121,7 +144,7 @@ fn json_schema(schema: &Value, closed: bool) -> Value {
             "allOf" => all(false),
             "anyOf" | "oneOf" => all(closed),
             "type" if schema["nullable"] == true => json!([value, "null"]),
-            "nullable" | "description" | "title" | "default" => continue,
+            "nullable" | "description" | "title" | "default" | "x-json-schema" => continue,
             _ => value.clone(),
         };
         said.insert(keyword.clone(), value);
@@ -145,11 +168,12 @@ fn what_is_undocumented_is_found() {
     let server = crate::server::Server::demo();
     let request = Request::get("/clusters/demo-cluster-01").token(crate::server::READ);
     let reply = server.send(&request).expect(200);
+    let document = AssertUnwindSafe(Documented::of(&flux_resourceset_server::openapi::yaml().unwrap()));
     let with = |change: fn(&mut Reply, &mut Value)| {
         let (mut reply, mut body) = (reply.clone(), reply.json());
         change(&mut reply, &mut body);
         reply.body = body.to_string().into_bytes();
-        std::panic::catch_unwind(|| judge(&request, &reply)).is_ok()
+        std::panic::catch_unwind(|| document.judge(&request, &reply)).is_ok()
     };
     assert!(with(|_, _| ()));
     assert!(!with(|reply, _| reply.status = 201));

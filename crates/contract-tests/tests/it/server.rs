@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use flux_resourceset_store::{MemoryStore, Store};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
-use crate::documented;
+use crate::documented::Documented;
 use crate::http::{PATIENCE, Reply, Request};
 
 pub(crate) const READ: &str = "read-token";
@@ -22,6 +22,8 @@ pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<Result<(), RunError>>>,
+    /// What it serves about itself, by which its answers are judged: of its types as they were last.
+    documented: Mutex<Option<Arc<Documented>>>,
 }
 
 pub(crate) fn workspace() -> PathBuf {
@@ -88,20 +90,42 @@ impl Server {
                 .await
             })
         });
-        Server { address, stop: Some(stop), thread: Some(thread) }
+        Server { address, stop: Some(stop), thread: Some(thread), documented: Mutex::default() }
     }
 
     #[track_caller]
     pub(crate) fn ready(self) -> Self {
         until("the server is ready", || self.send(&Request::get("/ready")).status == 200);
+        self.forget_documented();
         self
     }
 
     #[track_caller]
     pub(crate) fn send(&self, request: &Request) -> Reply {
+        let documented = self.documented();
         let reply = request.send(self.address);
-        documented::judge(request, &reply);
+        // Who deletes a type is answered as was said while it was there.
+        documented.judge(request, &reply);
+        if reply.status < 300 {
+            if request.method != "GET" {
+                self.forget_documented();
+            }
+            // Who makes one may send documents of it at once.
+            self.documented().judge_sent(request);
+        }
         reply
+    }
+
+    /// The document that the server serves now.
+    #[track_caller]
+    fn documented(&self) -> Arc<Documented> {
+        let mut documented = self.documented.lock().unwrap_or_else(PoisonError::into_inner);
+        let read = || Documented::of(Request::get("/openapi.yaml").send(self.address).expect(200).text());
+        Arc::clone(documented.get_or_insert_with(read))
+    }
+
+    fn forget_documented(&self) {
+        *self.documented.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     #[track_caller]
@@ -124,8 +148,12 @@ impl Server {
     /// All documents of every type.
     #[track_caller]
     pub(crate) fn documents(&self) -> Value {
-        let types = ["clusters", "platform_components", "namespaces", "rolebindings", "api/v2/tombstones"];
-        types.map(|plural| self.get(&format!("/{plural}")).expect(200).json()).into_iter().collect()
+        let types = self.get("/resource_types").expect(200).json();
+        let registered = types.as_array().unwrap().iter().map(|one| one["id"].as_str().unwrap());
+        let built_in = ["clusters", "platform_components", "namespaces", "rolebindings", "api/v2/tombstones"];
+        let plurals = built_in.into_iter().chain(registered);
+        let all = plurals.map(|plural| self.get(&format!("/{plural}")).expect(200).json());
+        all.chain([types.clone()]).collect()
     }
 }
 

@@ -1,5 +1,6 @@
 //! Whether the snapshots beside this file show all that there is: every operation of the served OpenAPI
-//! document, every code that the sources can answer with, and no status that the document does not name.
+//! document, those of a registered type among them, every code that the sources can answer with, and no
+//! status that the document does not name.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -62,6 +63,9 @@ fn request_line(line: &str) -> Option<(&str, &str)> {
 /// Method, path pattern and the statuses that are named, of each operation.
 fn operations() -> Vec<(String, String, BTreeSet<String>)> {
     let server = Server::empty();
+    // Whatever a registered type has, `api/types.rs` shows of this one.
+    let definition: Value = serde_saphyr::from_str(super::types::NETWORK_POLICY).unwrap();
+    server.create("resource_types", &definition);
     let served = server.send(&crate::http::Request::get("/openapi.yaml")).expect(200);
     let document: Value = serde_saphyr::from_str(served.text()).unwrap();
     let mut operations = Vec::new();
