@@ -105,6 +105,9 @@ impl ApiError {
             (403, _) => Some(format!("put that one in {}", self.token)),
             (404, "not_found") => Some("check the id (`list` shows all) and FLUX_API_URL".into()),
             (405, _) => Some("an API that runs read-only takes no writes: is this its address?".into()),
+            (409, "referenced") if self.message.starts_with("resource_types/") => {
+                Some("delete its documents first".into())
+            }
             (409, "referenced") => Some(
                 "remove these references first, patches included, or add --force to remove them with it"
                     .into(),

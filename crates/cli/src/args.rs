@@ -1,7 +1,7 @@
 //! The command line as a whole: the groups of commands and the options they share. A group's own
 //! flags stand in the group's file.
 
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
 use crate::apply::{Apply, Diff};
@@ -30,18 +30,27 @@ use crate::whatif::Whatif;
 Example:
   flux-resourceset-cli cluster list
 
+And one command for each resource type that the fleet registered: resource_type list.
+
 Set FLUX_API_URL, FLUX_API_TOKEN and, for writes, FLUX_API_WRITE_TOKEN.
 Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 there are changes (diff, --plan, whatif).")]
 pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) options: Options,
+
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What stands with every command.
+#[derive(Args)]
+pub(crate) struct Options {
     /// Form of the result
     #[arg(short, long, global = true, value_enum, value_name = "FORMAT")]
     pub(crate) output: Option<Format>,
 
     #[command(flatten)]
     pub(crate) connection: Connection,
-
-    #[command(subcommand)]
-    pub(crate) command: Command,
 }
 
 #[derive(Subcommand)]

@@ -1,6 +1,7 @@
 //! Completion of ids on a shell's command line, asked of the API. Whatever fails there fails in
 //! silence: nobody wants an error in the middle of typing.
 
+use std::env;
 use std::ffi::OsString;
 use std::io::Write;
 
@@ -13,17 +14,19 @@ use crate::args::Cli;
 use crate::client::Client;
 use crate::connection::Connection;
 use crate::document;
+use crate::registered::{self, Type};
 use crate::request::{self, Request};
-use crate::types::{CLUSTER, COMPONENT, NAMESPACE, ROLEBINDING};
+use crate::types::{CLUSTER, COMPONENT, NAMESPACE, RESOURCE_TYPE, ROLEBINDING};
 
 const NAME: &str = "flux-resourceset-cli";
 
 /// In which groups of commands the argument `id` is an id of what.
-const IDS: [(&str, &str); 5] = [
+const IDS: [(&str, &str); 6] = [
     (CLUSTER.singular, CLUSTER.plural),
     (COMPONENT.singular, COMPONENT.plural),
     (NAMESPACE.singular, NAMESPACE.plural),
     (ROLEBINDING.singular, ROLEBINDING.plural),
+    (RESOURCE_TYPE.singular, RESOURCE_TYPE.plural),
     ("tombstone", "api/v2/tombstones"),
 ];
 
@@ -40,16 +43,34 @@ const EVERYWHERE: [(&str, &str); 7] = [
 
 /// The command line, with what completes its arguments.
 pub(crate) fn command() -> Command {
+    let types = if asks_for_types() { types() } else { Vec::new() };
     let with_ids = |command: Command, id: Option<&'static str>| {
         let mut command = command;
         walk(&mut command, id);
         command
     };
-    let mut root = with_ids(Cli::command(), None);
+    let mut root = with_ids(registered::root(&types), None);
     for (group, plural) in IDS {
         root = root.mut_subcommand(group, |group| with_ids(group, Some(plural)));
     }
+    for one in types {
+        root = root.mut_subcommand(one.kind.singular, |group| with_ids(group, Some(one.kind.plural)));
+    }
     root
+}
+
+/// Whether the first word may be, or become, a registered type: where it is a command of this program's own, nobody
+/// waits for the API.
+fn asks_for_types() -> bool {
+    // What a shell asks about stands after this; its script is asked for without.
+    let first = env::args().skip_while(|word| word != "--").nth(2);
+    first.is_some_and(|first| Cli::command().find_subcommand(first).is_none())
+}
+
+/// The registered types, where the variables lead to an API that answers quickly.
+fn types() -> Vec<&'static Type> {
+    let connection = Connection::for_completion();
+    registered::learnt(&Client::new(&connection)).unwrap_or_default()
 }
 
 /// Gives every argument below `command` what completes it. `id`: what its ids are ids of.

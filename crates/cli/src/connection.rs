@@ -1,9 +1,10 @@
 //! Where the API is and with which tokens to speak to it: the flags and variables, checked.
 
 use std::env;
+use std::ffi::OsString;
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, CommandFactory, Parser};
 
 use crate::error::Error;
 
@@ -38,6 +39,14 @@ pub(crate) enum Access {
     Write,
 }
 
+/// The options of the connection alone.
+#[derive(Parser)]
+#[command(no_binary_name = true)]
+struct Alone {
+    #[command(flatten)]
+    connection: Connection,
+}
+
 /// Longer than that nobody waits for a completion.
 const COMPLETION_TIMEOUT: u64 = 2;
 
@@ -50,6 +59,27 @@ impl Connection {
             write_token: env::var("FLUX_API_WRITE_TOKEN").ok(),
             timeout: COMPLETION_TIMEOUT,
         }
+    }
+
+    /// From the words of a command line of which the rest is not understood yet.
+    pub(crate) fn among(words: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
+        let command = Alone::command();
+        let flags: Vec<_> = command
+            .get_arguments()
+            .flat_map(|arg| arg.get_long().into_iter().chain(arg.get_all_aliases().unwrap_or_default()))
+            .map(|name| format!("--{name}"))
+            .collect();
+        let mut own = Vec::new();
+        let mut words = words.into_iter().take_while(|word| word != "--");
+        while let Some(word) = words.next() {
+            let text = word.to_string_lossy().into_owned();
+            match text.split_once('=') {
+                Some((flag, _)) if flags.iter().any(|known| known == flag) => own.push(word),
+                None if flags.contains(&text) => own.extend([Some(word), words.next()].into_iter().flatten()),
+                _ => {}
+            }
+        }
+        Ok(Alone::try_parse_from(own)?.connection)
     }
 
     /// The base URL without a trailing slash.
@@ -138,6 +168,15 @@ mod tests {
             (Err(Error::Usage(said)), Err(part)) => assert!(said.contains(part), "{said}"),
             (other, _) => panic!("{other:?}"),
         }
+    }
+
+    #[test]
+    fn the_options_are_found_among_other_words() {
+        let words = "np create a --set url=x --api-url http://a --token=t -o json -- --url http://b";
+        let connection = Connection::among(words.split(' ').map(OsString::from)).unwrap();
+        assert_eq!(connection.base_url().unwrap(), "http://a");
+        assert_eq!(connection.token(Access::Read).unwrap().0, "t");
+        assert!(Connection::among(["--timeout", "x"].map(OsString::from)).is_err());
     }
 
     #[test]

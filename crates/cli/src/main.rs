@@ -39,11 +39,14 @@ mod progress;
 mod question;
 mod reads;
 mod reference;
+mod registered;
 mod request;
 mod resource;
 mod resource_type;
 mod rolebinding;
 mod run;
+mod schema_text;
+mod setting;
 mod table;
 mod target;
 mod tombstone;
@@ -59,10 +62,6 @@ fn main() -> ExitCode {
     CompleteEnv::with_factory(complete::command).complete();
     match args::Cli::try_parse() {
         Ok(cli) => error::exit_code(run::run(&cli)),
-        Err(refusal) => {
-            // Help and usage go where clap wants them; a closed pipe there changes nothing.
-            let _ = refusal.print();
-            ExitCode::from(u8::try_from(refusal.exit_code()).unwrap_or(error::USAGE))
-        }
+        Err(refusal) => registered::run(&refusal),
     }
 }

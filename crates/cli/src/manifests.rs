@@ -1,10 +1,12 @@
 //! The manifests that a resource type begins with: the provider that a cluster polls, and a ResourceSet that renders
 //! as it stands. Their text is in `manifests/`, as `deploy/` ships it for the built-in types. Pure.
 
-use flux_resourceset_model::TypeDefinition;
-use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
 
-use crate::document::Document;
+use flux_resourceset_model::ResourceType;
+use serde_json::{Value, json};
+
+use crate::schema_text::kind;
 
 /// What of the provider differs from fleet to fleet.
 pub(crate) struct Polling<'a> {
@@ -16,79 +18,60 @@ pub(crate) struct Polling<'a> {
 }
 
 /// The provider as YAML.
-pub(crate) fn provider(definition: &TypeDefinition, polling: &Polling<'_>) -> String {
+pub(crate) fn provider(of: &ResourceType, polling: &Polling<'_>) -> String {
     let Polling { url, cluster_dns, secret } = polling;
-    let path =
-        format!("{}/api/v2/flux/clusters/{cluster_dns}/{}", url.trim_end_matches('/'), definition.flux_path);
+    let flux_path = of.flux_path().unwrap_or_default();
+    let path = format!("{}/api/v2/flux/clusters/{cluster_dns}/{flux_path}", url.trim_end_matches('/'));
     // Where the URL is Flux's to fill in, no other `${` may be; where it is not, nothing may be filled in.
     let substituted = path.contains("${");
-    let mut lines = Vec::new();
-    for (name, value) in defaults(definition) {
-        let value = if name == "on_remove" { "delete".into() } else { value.to_string() };
+    let default = |(name, value): (&str, String)| {
         let value = if substituted { value.replace("${", "$${") } else { value };
-        lines.push(format!("    {}: {value}", plain(&name)));
-    }
+        format!("    {}: {value}", plain(name))
+    };
+    let defaults: Vec<_> = defaults(of).into_iter().map(default).collect();
     let substitute = "\n    kustomize.toolkit.fluxcd.io/substitute: disabled";
     // The token goes in the clear only where somebody wrote that it may.
     let insecure = if path.starts_with("http://") { "\n  insecure: true" } else { "" };
     include_str!("manifests/provider.yaml")
-        .replace("@kind@", &definition.name)
-        .replace("@name@", &plain(&definition.flux_path))
+        .replace("@kind@", of.name())
+        .replace("@name@", &plain(flux_path))
         .replace("@substitute@", if substituted { "" } else { substitute })
         .replace("@insecure@", insecure)
         .replace("@secret@", &plain(secret))
         .replace("@url@", &json!(path).to_string())
-        .replace("@defaults@", &lines.join("\n"))
+        .replace("@defaults@", &defaults.join("\n"))
 }
 
 /// The ResourceSet as YAML.
-pub(crate) fn resource_set(definition: &TypeDefinition) -> String {
-    let fields: Vec<_> = properties(definition).map(|(name, schema)| field(name, schema)).collect();
+pub(crate) fn resource_set(of: &ResourceType) -> String {
+    let fields = of
+        .input_fields()
+        .iter()
+        .map(|(name, _)| field(name, of.schema().pointer(&format!("/properties/{name}"))));
     include_str!("manifests/resource_set.yaml")
-        .replace("@kind@", &definition.name)
-        .replace("@name@", &plain(&definition.flux_path))
-        .replace("@object@", &definition.name.replace('_', "-"))
-        .replace("\n@fields@", &fields.concat())
-}
-
-/// The properties that the schema has beside the id.
-fn properties(definition: &TypeDefinition) -> impl Iterator<Item = (&String, &Value)> {
-    let properties = definition.schema.get("properties").and_then(Value::as_object);
-    properties.into_iter().flatten().filter(|(name, _)| *name != "id")
+        .replace("@kind@", of.name())
+        .replace("@name@", &plain(of.flux_path().unwrap_or_default()))
+        .replace("@object@", &of.name().replace('_', "-"))
+        .replace("\n@fields@", &fields.collect::<String>())
 }
 
 /// What stands for each property that a document may leave out, as the server fills it in.
-fn defaults(definition: &TypeDefinition) -> Document {
-    let required = definition.schema.get("required").and_then(Value::as_array);
+fn defaults(of: &ResourceType) -> BTreeMap<&str, String> {
+    let required = of.schema().get("required").and_then(Value::as_array);
     let required: Vec<_> = required.into_iter().flatten().filter_map(Value::as_str).collect();
-    let optional = properties(definition).filter(|(name, _)| !required.contains(&name.as_str()));
-    let mut defaults: Document = optional.map(|(name, schema)| (name.clone(), default_of(schema))).collect();
-    defaults.insert("on_remove".into(), "delete".into());
-    // The operator takes no null here.
-    defaults.retain(|_, value| !value.is_null());
-    defaults
-}
-
-fn default_of(schema: &Value) -> Value {
-    schema.get("default").cloned().unwrap_or_else(|| match kind(schema) {
-        Some("object") => Value::Object(Map::new()),
-        Some("array") => json!([]),
-        Some("string") => json!(""),
-        Some("integer" | "number") => json!(0),
-        Some("boolean") => json!(false),
-        _ => Value::Null,
-    })
-}
-
-/// The type that a schema names, if it is one.
-pub(crate) fn kind(schema: &Value) -> Option<&str> {
-    schema.get("type").and_then(Value::as_str)
+    // The operator ends in a panic on a null here.
+    let optional = of
+        .input_fields()
+        .iter()
+        .filter(|(name, default)| !required.contains(&name.as_str()) && !default.is_null());
+    let json = optional.map(|(name, default)| (name.as_str(), default.to_string()));
+    json.chain([("on_remove", "delete".to_owned())]).collect()
 }
 
 /// A line of the template that names the property, in the form that suits its type.
-fn field(name: &str, schema: &Value) -> String {
+fn field(name: &str, schema: Option<&Value>) -> String {
     let key = plain(name);
-    let line = match kind(schema) {
+    let line = match schema.and_then(kind) {
         Some("string") => format!("{key}: << inputs.{name} | quote >>"),
         Some("integer" | "number" | "boolean") => format!("{key}: << inputs.{name} >>"),
         Some("object" | "array") => {

@@ -146,9 +146,11 @@ fn update(writer: &Writer<'_>, update: &UpdateType) -> Result<Shown, Error> {
 
 fn manifests(client: &Client<'_>, manifests: &Manifests) -> Result<Shown, Error> {
     let definition = definition(client.get(RESOURCE_TYPE.plural, &manifests.id)?.body)?;
+    let types = Types::built_in().with(&definition).map_err(|problem| unreadable(&problem.to_string()))?;
+    let of = types.of(&definition.plural).ok_or_else(|| unreadable("it is no type"))?;
     let Manifests { poll_url: url, cluster_dns, secret, .. } = manifests;
     let polling = Polling { url, cluster_dns, secret };
-    let texts = [manifests::provider(&definition, &polling), manifests::resource_set(&definition)];
+    let texts = [manifests::provider(of, &polling), manifests::resource_set(of)];
     let text = texts.join("---\n");
     let items: Vec<Value> = serde_saphyr::from_multiple(&text).map_err(|error| {
         Error::Failed(format!("the manifests are no YAML: {}", printable(&error.to_string())))
@@ -160,14 +162,15 @@ fn manifests(client: &Client<'_>, manifests: &Manifests) -> Result<Shown, Error>
 
 /// The document of a resource type, read.
 pub(crate) fn definition(document: Value) -> Result<TypeDefinition, Error> {
-    let wrong = |problem: &str| {
-        Error::Failed(format!("the API's resource type cannot be read: {}", printable(problem)))
-    };
-    let Value::Object(body) = document else { return Err(wrong("it is no object")) };
+    let Value::Object(body) = document else { return Err(unreadable("it is no object")) };
     let types = Types::built_in();
     match types.of(RESOURCE_TYPES).map(|kind| kind.parse(body)) {
         Some(Ok(Resource::Type(definition))) => Ok(definition),
-        Some(Err(unreadable)) => Err(wrong(&unreadable.to_string())),
-        _ => Err(wrong("this program knows no resource types")),
+        Some(Err(problem)) => Err(unreadable(&problem.to_string())),
+        _ => Err(unreadable("this program knows no resource types")),
     }
+}
+
+fn unreadable(problem: &str) -> Error {
+    Error::Failed(format!("the API's resource type cannot be read: {}", printable(problem)))
 }

@@ -14,7 +14,8 @@ use crate::{namespace, request, resource_type, rolebinding, tombstone, validate,
 
 /// Runs the command; `Ok` says whether it shows changes that were not made.
 pub(crate) fn run(cli: &Cli) -> Result<bool, Error> {
-    let client = &Client::new(&cli.connection);
+    let client = &Client::new(&cli.options.connection);
+    let output = cli.options.output;
     let end = match &cli.command {
         Command::Cluster(command) => cluster::run(client, command),
         Command::Namespace(command) => namespace::run(client, command),
@@ -33,11 +34,23 @@ pub(crate) fn run(cli: &Cli) -> Result<bool, Error> {
         Command::Apply(command) => apply::run(client, command),
         Command::Validate(command) => validate::run(command),
         Command::Demo(command) => demo::run(client, command),
-        Command::Export(command) => return export::run(client, command, cli.output).map(|()| false),
+        Command::Export(command) => return export::run(client, command, output).map(|()| false),
         Command::Completions { shell } => {
             return Ok(complete::write_script(*shell, &mut io::stdout().lock()).map(|()| false)?);
         }
     };
+    match &cli.command {
+        Command::ResourceType(command) => show(client, end, command.format(output)),
+        _ => show(client, end, output),
+    }
+}
+
+/// Shows what a command came to, in the form `asked` for; `Ok` as in `run`.
+pub(crate) fn show(
+    client: &Client<'_>,
+    end: Result<Shown, Error>,
+    asked: Option<Format>,
+) -> Result<bool, Error> {
     // A refusal for that very reason says it already.
     if !matches!(&end, Err(error) if error.code() == Some("frozen")) {
         say_frozen(client);
@@ -46,13 +59,9 @@ pub(crate) fn run(cli: &Cli) -> Result<bool, Error> {
         Err(Error::Preview(shown)) => *shown,
         end => end?,
     };
-    let asked = match &cli.command {
-        Command::ResourceType(command) => command.format(cli.output),
-        _ => cli.output,
-    };
     let printed = shown.print(asked);
     // Ids alone are for scripts.
-    if cli.output != Some(Format::Name) && !shown.says_revision() {
+    if asked != Some(Format::Name) && !shown.says_revision() {
         say_revision(client);
     }
     printed?;

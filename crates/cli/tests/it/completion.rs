@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::stub::{Answer, Stub, cli, ended};
+use crate::server::Server;
+use crate::stub::{Answer, Stub, cli, ended, succeeds};
 
 /// The candidates for the last of these words, as bash asks for them.
 fn candidates(url: &str, words: &str) -> Vec<String> {
@@ -33,6 +34,7 @@ fn ids_are_completed_from_the_api() {
     check(&format!("{name} component update eu"), "/platform_components");
     check(&format!("{name} rolebinding delete a --whatif eu"), "/clusters");
     check(&format!("{name} tombstone wipe eu"), "/api/v2/tombstones");
+    check(&format!("{name} resource_type get eu"), "/resource_types");
     check(&format!("{name} freeze lift eu"), "/api/v2/freezes");
     check(&format!("{name} explain eu"), "/clusters");
     check(&format!("{name} flux eu"), "/clusters");
@@ -55,4 +57,13 @@ fn an_api_that_is_away_is_met_with_silence() {
     let url = format!("http://{}", listener.local_addr().unwrap());
     assert_eq!(candidates(&url, "flux-resourceset-cli cluster get eu"), [""; 0]);
     assert!(begun.elapsed() < Duration::from_secs(10));
+}
+
+#[test]
+fn the_commands_of_registered_types_are_completed() {
+    let server = Server::with_type("every_kind");
+    assert_eq!(candidates(server.url(), "flux-resourceset-cli sam"), ["sample"]);
+    assert!(candidates(server.url(), "flux-resourceset-cli sample as").contains(&"assign".to_owned()));
+    succeeds(server.cli("sample create first --set text=a"));
+    assert_eq!(candidates(server.url(), "flux-resourceset-cli samples get fi"), ["first"]);
 }
