@@ -285,7 +285,7 @@ impl<'a> Draft<'a> {
                 "clusters poll it under the path that it has; register another type for another path";
             wrong.push(Violation::new("/flux_path", "immutable", message));
         }
-        if stored.is_none() {
+        if stored.is_none() && wrong.is_empty() {
             // A newer release may have written a field of this name, or a cluster may have come back with
             // what it said of a type that is gone: nobody asked for that to mean something again.
             let taken = self.says(&definition.plural).into_iter().next();

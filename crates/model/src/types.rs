@@ -50,8 +50,12 @@ impl Types {
     /// These and the type that `definition` declares, instead of one with its plural.
     ///
     /// # Errors
-    /// Where its schema is not JSON Schema, in one sentence.
+    /// Where its schema is not JSON Schema, or where it would stand for a type of this release, in one
+    /// sentence.
     pub fn with(&self, definition: &TypeDefinition) -> Result<Self, Unreadable> {
+        if is_built_in(&definition.plural) {
+            return Err(Unreadable(format!("`{}` is a type of this release", definition.plural)));
+        }
         let kind = Arc::new(ResourceType::of_definition(definition)?);
         let mut others = self.independent(&definition.plural);
         // Those that a fleet registered by plural, so that the order tells nothing of the history.

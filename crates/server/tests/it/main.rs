@@ -21,3 +21,4 @@ mod polls;
 mod process;
 mod revert;
 mod server;
+mod types;

@@ -456,3 +456,26 @@ fn two_clients_of_one_cluster_lose_no_update() {
     let labels = server.reader().get("/clusters/c1").expect(200).json()["labels"].clone();
     assert_eq!(labels.as_object().unwrap().len(), 41, "{labels}");
 }
+
+#[test]
+fn registered_types_are_there_after_a_restart() {
+    let folder = TempDir::new().unwrap();
+    let quotas = json!({
+        "kind": "quota", "apiVersion": "v1",
+        "schema": {"type": "object", "properties": {"cpu": {"type": "string", "default": "1"}}},
+    });
+    let cluster = json!({"cluster_name": "c1", "cluster_dns": "c1.example.com", "environment": "dev", "quotas": [{"id": "q"}]});
+    let process = start(folder.path(), &[]).ready();
+    process.writer().post("/resource_types", quotas).expect(201);
+    process.writer().post("/quotas", json!({"id": "q"})).expect(201);
+    process.writer().post("/clusters", cluster).expect(201);
+    let poll = "/api/v2/flux/clusters/c1.example.com/quotas";
+    let answer = process.reader().get(poll).expect(200).json();
+    assert_eq!(answer["inputs"][0]["cpu"], "1");
+    process.terminate();
+    for mode in ["crud", "read-only"] {
+        let process = start(folder.path(), &[("API_MODE", mode)]).ready();
+        assert_eq!(process.reader().get(poll).expect(200).json(), answer, "{mode}");
+        process.terminate();
+    }
+}
