@@ -67,7 +67,7 @@ pub(crate) enum Command {
     /// Role bindings: definitions, and which clusters have them
     #[command(subcommand, after_help = "Example:\n  flux-resourceset-cli rolebinding list")]
     Rolebinding(Rolebinding),
-    /// Resource types: those that the fleet registered, and the manifests that each begins with
+    /// Resource types that the fleet registered, and the manifests to begin with
     #[command(
         name = "resource_type",
         alias = "resource-type",

@@ -153,7 +153,8 @@ pub(crate) fn assign<R: Fields>(
         }
         Named::All(selected) => {
             // Where it is missing it is added first; then what a cluster overrides is merged into it.
-            let add = Operation { verb: "update", field, id, body: Some(Document::new()) };
+            let body = Some(assign.reference.replacement());
+            let add = Operation { verb: "update", field, id, body };
             let patch = Some(assign.reference.merge_patch()).filter(|patch| !patch.is_empty());
             let patch = patch.map(|patch| Operation { verb: "patch", field, id, body: Some(patch) });
             many::change(writer, selected, [add].into_iter().chain(patch).collect())

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::env;
 use std::process::ExitCode;
 
+use clap::builder::PossibleValuesParser;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Command, CommandFactory, FromArgMatches, Subcommand};
 use flux_resourceset_model::TypeDefinition;
@@ -16,7 +17,7 @@ use crate::error::{self, Error, printable};
 use crate::output::Shown;
 use crate::reference::{self, Assign, CreateDefinition, Unassign};
 use crate::resource::{self, DeleteDefinition, Get, List, Update};
-use crate::setting::{self, Settings};
+use crate::setting::{self, Overrides, Settings};
 use crate::types::{Cell, Column, RESOURCE_TYPE, ResourceType};
 use crate::writer::{Writer, say};
 use crate::{resource_type, run, schema_text};
@@ -31,7 +32,7 @@ enum Registered {
     Create(CreateDefinition<Settings>),
     Update(Update<Settings>),
     Delete(DeleteDefinition),
-    Assign(Assign<Settings>),
+    Assign(Assign<Overrides>),
     Unassign(Unassign),
 }
 
@@ -180,59 +181,55 @@ impl Type {
     }
 
     fn command(&'static self) -> Command {
-        let name = self.kind.singular;
-        let noun = name.replace('_', " ");
+        let Type { kind, definition, properties, overridable } = self;
+        let required = schema_text::required(definition);
+        let noun = kind.singular.replace('_', " ");
         let article = if noun.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
-        let an_id = self.sample_id();
-        let attached = "--cluster demo-cluster-01";
+        let one = format!("{article} {noun}");
+        let id = self.sample_id();
         let set = self.example(&self.example_properties());
-        let overriding = self.example(self.overridable.get(..1).unwrap_or_default());
-        let properties = schema_text::described(&self.definition, &self.properties);
-        let overridable = match self.overridable.is_empty() {
-            true => "A cluster can override no property of it.\n".into(),
+        let overriding = self.example(overridable.get(..1).unwrap_or_default());
+        let fields = format!("Properties:\n{}\n", schema_text::described(definition, properties, &required));
+        let overriden = match overridable.is_empty() {
+            true => "A cluster can override none of its properties.\n\n".into(),
             false => {
-                let lines = schema_text::described(&self.definition, &self.overridable);
-                format!("Properties that a cluster can override:\n{lines}")
+                let lines = schema_text::described(definition, overridable, &[]);
+                format!("Properties that a cluster can override:\n{lines}\n")
             }
         };
-        let properties = format!("Properties:\n{properties}");
-        let about = |command: Command, about: &str, before: &str, example: &str| {
-            let verb = command.get_name().to_owned();
-            let line = format!("Example:\n  flux-resourceset-cli {name} {verb} {}", example.trim_end());
-            let before = if before.is_empty() { String::new() } else { format!("{before}\n") };
-            command.about(format!("{about} {article} {noun}")).after_help(before + &line)
-        };
-        let command = Registered::augment_subcommands(Command::new(name))
+        let example =
+            |words: &str| format!("Example:\n  flux-resourceset-cli {} {}", kind.singular, words.trim_end());
+        let (cluster, targets) =
+            ("--cluster demo-cluster-01", "a cluster, or to all that a selector matches");
+        let shown = |command: Command, about: String, after: String| command.about(about).after_help(after);
+        Registered::augment_subcommands(Command::new(kind.singular))
             .subcommand_required(true)
             .arg_required_else_help(true)
-            .about(printable(&self.definition.description))
-            .after_help(format!("{properties}\nExample:\n  flux-resourceset-cli {name} list"));
-        command
-            .mut_subcommand("list", |c| {
-                c.about(format!("List every {noun}"))
-                    .after_help(format!("Example:\n  flux-resourceset-cli {name} list"))
+            .about(printable(&definition.description))
+            .after_help(fields.clone() + &example("list"))
+            .mut_subcommand("list", |list| shown(list, format!("List every {noun}"), example("list")))
+            .mut_subcommand("get", |get| shown(get, format!("Show {one}"), example(&format!("get {id}"))))
+            .mut_subcommand("create", |create| {
+                let after = fields.clone() + &example(&format!("create {id} {set}{cluster}"));
+                self.with_set(shown(create, format!("Create {one}"), after), properties)
             })
-            .mut_subcommand("get", |c| about(c, "Show", "", &an_id))
-            .mut_subcommand("create", |c| {
-                let example = format!("{an_id} {set}{attached}");
-                self.with_set(about(c, "Create", &properties, &example), &self.properties)
+            .mut_subcommand("update", |update| {
+                let after = fields.clone() + &example(&format!("update {id} {set}--plan"));
+                let about = format!("Change {one}, for every cluster that has it");
+                self.with_set(shown(update, about, after), properties)
             })
-            .mut_subcommand("update", |c| {
-                let example = format!("{an_id} {set}--plan");
-                self.with_set(
-                    about(c, "Change, for every cluster that has it,", &properties, &example),
-                    &self.properties,
-                )
+            .mut_subcommand("delete", |delete| {
+                shown(delete, format!("Delete {one}"), example(&format!("delete {id}")))
             })
-            .mut_subcommand("delete", |c| about(c, "Delete", "", &an_id))
-            .mut_subcommand("assign", |c| {
-                let example = format!("{an_id} {attached} {overriding}");
-                let what = "Attach to a cluster, or to all that a selector matches,";
-                self.with_set(about(c, what, &overridable, &example), &self.overridable)
+            .mut_subcommand("assign", |assign| {
+                let after = overriden + &example(&format!("assign {id} {cluster} {overriding}"));
+                let assign = shown(assign, format!("Attach {one} to {targets}"), after);
+                let known = PossibleValuesParser::new(overridable.iter().copied().chain(["on_remove"]));
+                self.with_set(assign, overridable).mut_arg("unset", |arg| arg.value_parser(known))
             })
-            .mut_subcommand("unassign", |c| {
-                let what = "Detach from a cluster, or from all that a selector matches,";
-                about(c, what, "", &format!("{an_id} {attached}"))
+            .mut_subcommand("unassign", |unassign| {
+                let about = format!("Detach {one} from {}", targets.replace(" to ", " from "));
+                shown(unassign, about, example(&format!("unassign {id} {cluster}")))
             })
     }
 

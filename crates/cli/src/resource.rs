@@ -29,6 +29,11 @@ pub(crate) trait Fields: Args + Default + PartialEq {
         self.apply(&mut patch);
         patch
     }
+
+    /// What of it replaces whole fields instead, where documents are not at hand; null takes one out.
+    fn replacement(&self) -> Document {
+        Document::new()
+    }
 }
 
 #[derive(Args)]

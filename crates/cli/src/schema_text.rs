@@ -22,9 +22,8 @@ pub(crate) fn required(definition: &TypeDefinition) -> Vec<&str> {
     required.into_iter().flatten().filter_map(Value::as_str).collect()
 }
 
-/// A line for each of these properties: its name, what it may be, what it means.
-pub(crate) fn described(definition: &TypeDefinition, names: &[&str]) -> String {
-    let required = required(definition);
+/// A line for each of the properties `names`: its name, what it may be, whether it must be there, what it means.
+pub(crate) fn described(definition: &TypeDefinition, names: &[&str], required: &[&str]) -> String {
     let rows = properties(definition).filter(|(name, _)| names.contains(&name.as_str()));
     let rows: Vec<_> = rows
         .map(|(name, schema)| {

@@ -1,4 +1,5 @@
-//! `--set FIELD=VALUE` of a registered type, read as the type's schema says.
+//! `--set FIELD=VALUE` of a registered type, read as the type's schema says: of a definition, or of what a
+//! cluster's reference overrides of it.
 
 use clap::Args;
 use flux_resourceset_model::TypeDefinition;
@@ -11,10 +12,10 @@ use crate::reference::OnRemove;
 use crate::resource::Fields;
 use crate::schema_text;
 
-/// The flags that set fields of a definition, or what a cluster's reference overrides of it.
+/// The flags that set fields.
 #[derive(Args, Default, PartialEq)]
 pub(crate) struct Settings {
-    /// Set a property (repeatable)
+    /// Set a property; what is no text is written as JSON (repeatable)
     #[arg(long, value_name = "FIELD=VALUE", value_parser = untyped)]
     set: Vec<Setting>,
 
@@ -34,6 +35,35 @@ impl Fields for Settings {
             document.insert(field.clone(), value.clone());
         }
         self.on_remove.apply(document);
+    }
+}
+
+/// The flags of what a reference overrides.
+#[derive(Args, Default, PartialEq)]
+pub(crate) struct Overrides {
+    #[command(flatten)]
+    settings: Settings,
+
+    /// Go back to the definition's value of this property (repeatable)
+    #[arg(long, value_name = "FIELD")]
+    unset: Vec<String>,
+}
+
+impl Fields for Overrides {
+    fn apply(&self, reference: &mut Document) {
+        self.unset.iter().for_each(|field| drop(reference.remove(field)));
+        self.settings.apply(reference);
+    }
+
+    /// An override is the whole of its property, so that nothing is merged into one that is there.
+    fn merge_patch(&self) -> Document {
+        Document::new()
+    }
+
+    fn replacement(&self) -> Document {
+        let mut fields: Document = self.unset.iter().map(|field| (field.clone(), Value::Null)).collect();
+        self.settings.apply(&mut fields);
+        fields
     }
 }
 

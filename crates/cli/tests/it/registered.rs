@@ -71,9 +71,15 @@ fn the_commands_of_a_registered_type() {
     let assigned =
         succeeds(server.cli("sample assign a --cluster demo-cluster-01 --set count=7 --set list=[x]"));
     assert_eq!(reference(assigned), json!({"id": "a", "count": 7, "list": ["x"]}));
-    succeeds(server.cli("sample assign a --select environment=dev --set count=8"));
+    let assigned = succeeds(
+        server.cli("sample assign a --cluster demo-cluster-01 --unset list --set 'settings={a: 1}'"),
+    );
+    assert_eq!(reference(assigned), json!({"id": "a", "count": 7, "settings": {"a": 1}}));
+    succeeds(server.cli(
+        "sample assign a --select environment=dev --unset count --set 'settings={b: 2}' --on-remove keep",
+    ));
     let assigned = succeeds(server.cli("cluster get demo-cluster-01"));
-    assert_eq!(reference(assigned), json!({"id": "a", "count": 8, "list": ["x"]}));
+    assert_eq!(reference(assigned), json!({"id": "a", "settings": {"b": 2}, "on_remove": "keep"}));
     let unassigned = succeeds(server.cli("sample unassign a --cluster demo-cluster-01"));
     assert_eq!(unassigned.get("samples").unwrap_or(&json!([])), &json!([]));
     succeeds(server.cli("sample delete a"));
@@ -97,7 +103,7 @@ fn what_the_schema_does_not_have_is_wrong_usage() {
     let said = fails(server.cli("sample create a --set count=many"), 2);
     assert!(said.contains("not of type integer"), "{said}");
     let said = fails(server.cli("sample assign a --cluster c --set note=x"), 2);
-    assert!(said.contains("note cannot be set here, only count, list, text"), "{said}");
+    assert!(said.contains("note cannot be set here, only count, list, settings, text"), "{said}");
     let said = fails(server.cli("sample create a --set on_remove=keep"), 2);
     assert!(said.contains("--on-remove"), "{said}");
 }
