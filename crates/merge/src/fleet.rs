@@ -319,10 +319,10 @@ impl Fleet {
     pub(crate) fn remove(&mut self, key: &Key) {
         let table = self.tables.get_mut(key.kind.as_str());
         let Some(document) = table.and_then(|table| table.remove(key.id.as_str())) else { return };
-        if let Resource::Type(definition) = &document.resource {
-            if let Ok(types) = self.types.without(&definition.plural) {
-                self.types = types;
-            }
+        if let Resource::Type(definition) = &document.resource
+            && let Ok(types) = self.types.without(&definition.plural)
+        {
+            self.types = types;
         }
         for dns in dns_of(&document.resource) {
             self.holders.remove(&DnsName::new(dns));

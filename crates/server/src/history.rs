@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use flux_resourceset_model::change::{Key, Operation};
-use flux_resourceset_model::{CLUSTERS, Cluster, PLATFORM_COMPONENTS, Resource, TOMBSTONES};
+use flux_resourceset_model::{CLUSTERS, Cluster, PLATFORM_COMPONENTS, RESOURCE_TYPES, Resource, TOMBSTONES};
 use flux_resourceset_store::{EntryDetail, LogQuery, Past, Record, Revised};
 use http::{HeaderValue, StatusCode, header};
 use serde_json::{Map, Value, json};
@@ -28,6 +28,9 @@ const LARGEST_PAGE: usize = 1000;
 pub(crate) async fn list(head: &Head, query: &Query) -> Result<Answer, ApiError> {
     let limit = page_size(query, 50)?;
     // One more than is shown tells whether there is a next page.
+    if let Some(plural) = query.get("type") {
+        check_type(head, plural).await?;
+    }
     let wanted = LogQuery { limit: limit + 1, ..filter(head, query)? };
     let mut records = follow::answered(head.store.log(&wanted)).await.map_err(|error| unreadable(&error))?;
     let more = records.len() > limit;
@@ -47,14 +50,26 @@ fn page_size(query: &Query, default: usize) -> Result<usize, ApiError> {
     Some(limit).filter(|limit| (1..=LARGEST_PAGE).contains(limit)).ok_or_else(|| invalid("limit", &rule))
 }
 
+/// Whether there is or was a type with this plural: of one that is gone the history is all that is left.
+async fn check_type(head: &Head, plural: &str) -> Result<(), ApiError> {
+    if head.fleet.resource_type(plural).is_some() {
+        return Ok(());
+    }
+    let registered = LogQuery {
+        kind: Some(RESOURCE_TYPES.to_owned()),
+        id: Some(plural.to_owned()),
+        limit: 1,
+        ..LogQuery::default()
+    };
+    let found = follow::answered(head.store.log(&registered)).await.map_err(|error| unreadable(&error))?;
+    let all: Vec<_> = head.fleet.types().iter().map(|kind| kind.plural()).collect();
+    let rule = format!("must be one of {}", all.join(", "));
+    (!found.is_empty()).then_some(()).ok_or_else(|| invalid("type", &rule))
+}
+
 fn filter(head: &Head, query: &Query) -> Result<LogQuery, ApiError> {
-    let kind = query.get("type").map(|plural| {
-        let known = head.fleet.resource_type(plural).map(|kind| kind.plural().to_owned());
-        let all: Vec<_> = head.fleet.types().iter().map(|kind| kind.plural()).collect();
-        known.ok_or_else(|| invalid("type", &format!("must be one of {}", all.join(", "))))
-    });
     Ok(LogQuery {
-        kind: kind.transpose()?,
+        kind: query.get("type").map(str::to_owned),
         id: query.get("id").map(str::to_owned),
         keys: query.get("cluster").map(|id| concerning(head, id)).unwrap_or_default(),
         principal: query.get("principal").map(str::to_owned),

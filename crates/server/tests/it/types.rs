@@ -197,6 +197,9 @@ fn one_set_registers_fills_and_assigns_and_another_takes_it_all_away() {
     writer.confirmed("POST", &path, None).expect(200);
     polled().expect(404);
     server.reader().get("/quotas").expect(404);
+    let history = writer.get("/api/v2/changes?type=quotas").expect(200).json();
+    assert_eq!(history.as_array().map(Vec::len), Some(2), "{history}");
+    writer.get("/api/v2/changes?type=quota").expect(400);
     writer.send("POST", &format!("/api/v2/changes/{}/revert", revision + 1), &[], "").expect(200);
     assert_eq!(polled().expect(200).json()["inputs"][0]["cpu"], "4");
 }
