@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use crate::client::Client;
 use crate::error::Error;
 use crate::output::{Section, Shown};
-use crate::request;
-use crate::types::{self, EXPLAIN_COLUMNS};
+use crate::types::EXPLAIN_COLUMNS;
+use crate::{registered, request};
 
 #[derive(Args)]
 pub(crate) struct Explain {
@@ -23,7 +23,7 @@ pub(crate) struct Explain {
 }
 
 pub(crate) fn run(client: &Client<'_>, explain: &Explain) -> Result<Shown, Error> {
-    let kind = explain.kind.as_deref().map(types::plural);
+    let kind = explain.kind.as_deref().map(|kind| registered::plural(client, kind)).transpose()?;
     let answer =
         client.body(&request::explain(&explain.cluster, kind.as_deref(), explain.input.as_deref()))?;
     let inputs = answer.get("inputs").and_then(Value::as_array);

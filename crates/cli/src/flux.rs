@@ -8,8 +8,9 @@ use crate::document;
 use crate::error::Error;
 use crate::moment;
 use crate::output::{Section, Shown};
+use crate::registered;
 use crate::request::{self, AsOf};
-use crate::types::{CLUSTER, Column, DEFINITIONS, INPUT_COLUMNS, ResourceType, definition};
+use crate::types::{CLUSTER, Column, DEFINITIONS, INPUT_COLUMNS};
 
 #[derive(Args)]
 pub(crate) struct Flux {
@@ -46,10 +47,11 @@ pub(crate) fn polled(client: &Client<'_>, cluster: &str, flux_path: &str) -> Res
 
 /// The answer for one type, unchanged.
 pub(crate) fn one(client: &Client<'_>, cluster: &str, kind: &str, as_of: &AsOf) -> Result<Shown, Error> {
-    let known = definition(kind);
-    let path = known.map_or(kind, |kind: &ResourceType| kind.flux_path);
+    let known = registered::polled(client, kind)?;
+    let path = known.map_or(kind, |kind| kind.flux_path);
     let columns = known.map_or(INPUT_COLUMNS, |kind| kind.input_columns);
-    Ok(answer(columns, inputs(client, cluster, &dns(client, cluster)?, path, as_of)?))
+    let inputs = client.inputs(&dns(client, cluster)?, path, as_of);
+    Ok(answer(columns, inputs.map_err(|error| retold(error, cluster, path, as_of))?))
 }
 
 /// The answers for all types, by the types' names.
@@ -57,8 +59,13 @@ fn everything(client: &Client<'_>, cluster: &str, as_of: &AsOf) -> Result<Shown,
     let dns = dns(client, cluster)?;
     let mut answers = Map::new();
     let mut sections = Vec::new();
-    for kind in DEFINITIONS {
-        let answer = inputs(client, cluster, &dns, kind.flux_path, as_of)?;
+    let registered = registered::learnt(client)?;
+    for kind in DEFINITIONS.into_iter().chain(registered.iter().map(|one| &one.kind)) {
+        let answer = match client.inputs(&dns, kind.flux_path, as_of) {
+            // It may be one that was not there yet.
+            Err(error) if !as_of.is_now() && error.code() == Some("unknown_type") => continue,
+            answer => answer.map_err(|error| retold(error, cluster, kind.flux_path, as_of))?,
+        };
         sections.push(section(kind.flux_path, kind.input_columns, &answer));
         answers.insert(kind.flux_path.into(), answer);
     }
@@ -75,16 +82,9 @@ fn section(title: &str, columns: &'static [Column], answer: &Value) -> Section {
     Section { title: title.into(), columns, rows }
 }
 
-/// What is polled under `dns`; a refusal is told in the words of the command line, which named
-/// the cluster as `cluster`.
-fn inputs(
-    client: &Client<'_>,
-    cluster: &str,
-    dns: &str,
-    flux_path: &str,
-    as_of: &AsOf,
-) -> Result<Value, Error> {
-    client.inputs(dns, flux_path, as_of).map_err(|error| match error.code() {
+/// A refusal in the words of the command line, which named the cluster as `cluster`.
+fn retold(error: Error, cluster: &str, flux_path: &str, as_of: &AsOf) -> Error {
+    match error.code() {
         // It may be one that was not there yet.
         Some("unknown_cluster") if !as_of.is_now() => error,
         Some("unknown_cluster") => Error::Failed(format!(
@@ -92,11 +92,11 @@ fn inputs(
              `cluster list` and `tombstone list` show all"
         )),
         Some("unknown_type") => Error::Failed(format!(
-            "clusters poll no type called {flux_path}; name one such as {}",
+            "clusters poll no type called {flux_path}; name one such as {}, or of `resource_type list`",
             DEFINITIONS.map(|kind| kind.flux_path).join(", ")
         )),
         _ => error,
-    })
+    }
 }
 
 /// The DNS name of a cluster, or of a deleted one, that is named by it or by its id. Ids have no

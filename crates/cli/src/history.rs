@@ -7,10 +7,10 @@ use crate::client::Client;
 use crate::error::{Error, printable};
 use crate::output::Shown;
 use crate::paint::View;
-use crate::types::{self, HISTORY_COLUMNS};
+use crate::types::HISTORY_COLUMNS;
 use crate::writer::Writer;
 use crate::writing::Writing;
-use crate::{change, moment, request, unified};
+use crate::{change, moment, registered, request, unified};
 
 /// The largest page that the API gives.
 const PAGE: usize = 1000;
@@ -93,6 +93,7 @@ pub(crate) fn revert(client: &Client<'_>, revert: &Revert) -> Result<Shown, Erro
 
 /// As many pages as the limit takes.
 fn list(client: &Client<'_>, filter: &Filter) -> Result<Shown, Error> {
+    let kind = filter.kind.as_deref().map(|kind| registered::plural(client, kind)).transpose()?;
     let mut entries: Vec<Value> = Vec::new();
     loop {
         let wanted = (filter.limit - entries.len()).min(PAGE);
@@ -101,7 +102,7 @@ fn list(client: &Client<'_>, filter: &Filter) -> Result<Shown, Error> {
         }
         let before = entries.last().and_then(|last| last.get("revision")).and_then(Value::as_u64);
         let page = request::history()
-            .with_some("type", filter.kind.as_deref().map(types::plural))
+            .with_some("type", kind.as_ref())
             .with_some("id", filter.id.as_ref())
             .with_some("cluster", filter.cluster.as_ref())
             .with_some("principal", filter.principal.as_ref())

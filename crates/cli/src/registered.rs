@@ -18,7 +18,7 @@ use crate::output::Shown;
 use crate::reference::{self, Assign, CreateDefinition, Unassign};
 use crate::resource::{self, DeleteDefinition, Get, List, Update};
 use crate::setting::{self, Overrides, Settings};
-use crate::types::{Cell, Column, RESOURCE_TYPE, ResourceType};
+use crate::types::{self, CLUSTER, Cell, Column, RESOURCE_TYPE, ResourceType};
 use crate::writer::{Writer, say};
 use crate::{resource_type, run, schema_text};
 
@@ -97,6 +97,22 @@ pub(crate) fn learnt(client: &Client<'_>) -> Result<Vec<&'static Type>, Error> {
     // One that this program cannot read is one that it does not know.
     let definitions = documents.into_iter().filter_map(|document| resource_type::definition(document).ok());
     Ok(definitions.map(|definition| &*Box::leak(Box::new(Type::new(definition)))).collect())
+}
+
+/// The type that clusters poll and that is meant by `name`: of this release, or else registered.
+pub(crate) fn polled(client: &Client<'_>, name: &str) -> Result<Option<&'static ResourceType>, Error> {
+    match types::definition(name) {
+        Some(known) => Ok(Some(known)),
+        None => Ok(learnt(client)?.into_iter().map(|one| &one.kind).find(|kind| kind.is_called(name))),
+    }
+}
+
+/// A type's plural, by whatever name a person gives it: what this program does not know, the API may.
+pub(crate) fn plural(client: &Client<'_>, name: &str) -> Result<String, Error> {
+    let of_release =
+        [&CLUSTER, &RESOURCE_TYPE].into_iter().find(|kind| kind.singular == name.replace('-', "_"));
+    let known = of_release.map_or_else(|| polled(client, name), |kind| Ok(Some(kind)))?;
+    Ok(known.map_or_else(|| name.replace('-', "_"), |kind| kind.plural.to_owned()))
 }
 
 fn not_learnt(word: &str, refusal: &clap::Error, error: Error) -> Error {

@@ -163,24 +163,19 @@ pub(crate) const EXPLAIN_COLUMNS: &[Column] = &[
 /// For inputs of a type that this program does not know.
 pub(crate) const INPUT_COLUMNS: &[Column] = &[value("ID", "/id")];
 
-/// The definition type that a person means by `name`: its Flux path, plural or singular.
-pub(crate) fn definition(name: &str) -> Option<&'static ResourceType> {
-    let name = name.replace('_', "-");
-    let named = |kind: &&ResourceType| {
-        [kind.flux_path, kind.singular].contains(&name.as_str())
-            || kind.plural.replace('_', "-") == name
-            || format!("{}s", kind.singular) == name
-    };
-    DEFINITIONS.into_iter().find(named)
+impl ResourceType {
+    /// Whether a person means it by `name`: its Flux path, plural or singular.
+    pub(crate) fn is_called(&self, name: &str) -> bool {
+        let name = name.replace('_', "-");
+        [self.flux_path.to_owned(), self.singular.replace('_', "-"), self.plural.replace('_', "-")]
+            .contains(&name)
+            || format!("{}s", self.singular) == name
+    }
 }
 
-/// The type's plural, by whatever name a person gives it: what this program does not know, the API may.
-pub(crate) fn plural(name: &str) -> String {
-    match name {
-        "cluster" => CLUSTER.plural.into(),
-        "resource_type" | "resource-type" => RESOURCE_TYPE.plural.into(),
-        name => definition(name).map_or_else(|| name.replace('-', "_"), |kind| kind.plural.into()),
-    }
+/// The definition type of this release that a person means by `name`.
+pub(crate) fn definition(name: &str) -> Option<&'static ResourceType> {
+    DEFINITIONS.into_iter().find(|kind| kind.is_called(name))
 }
 
 #[cfg(test)]

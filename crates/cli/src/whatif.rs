@@ -1,6 +1,8 @@
 //! `whatif`, and `--whatif` of every write: what one cluster would get, beside what it gets now, as
 //! the diff of its answers.
 
+use std::collections::BTreeMap;
+
 use clap::Args;
 use serde_json::{Map, Value, json};
 
@@ -11,10 +13,10 @@ use crate::flux;
 use crate::output::Shown;
 use crate::paint::View;
 use crate::plan::{Effect, Plan};
-use crate::types::{self, CLUSTER};
+use crate::types::CLUSTER;
 use crate::writer::Writer;
 use crate::writing::Writing;
-use crate::{change, request, unified};
+use crate::{change, registered, request, unified};
 
 #[derive(Args)]
 pub(crate) struct Whatif {
@@ -35,8 +37,11 @@ pub(crate) fn run(client: &Client<'_>, whatif: &Whatif) -> Result<Shown, Error> 
 /// The answers of `cluster` now, and as `plan` leaves them.
 pub(crate) fn shown(client: &Client<'_>, cluster: &str, plan: &Plan) -> Result<Shown, Error> {
     let mut before = Map::new();
+    let mut paths = BTreeMap::new();
     for kind in affected(plan, cluster) {
-        let path = flux_path(&kind);
+        let known = registered::polled(client, &kind)?;
+        let path = known.map_or_else(|| kind.replace('_', "-"), |known| known.flux_path.to_owned());
+        paths.insert(kind, path.clone());
         let answer = match flux::polled(client, cluster, &path) {
             // A cluster that the write creates has no answers yet.
             Err(missing) if missing.has_status(404) => Value::Null,
@@ -45,7 +50,10 @@ pub(crate) fn shown(client: &Client<'_>, cluster: &str, plan: &Plan) -> Result<S
         before.insert(path, answer);
     }
     let mut after = before.clone();
-    plan.effects_on(cluster).for_each(|effect| apply(effect, &mut after));
+    for effect in plan.effects_on(cluster) {
+        let path = paths.get(&effect.kind).unwrap_or(&effect.kind);
+        apply(effect, after.entry(path).or_insert_with(|| json!([])));
+    }
     let (before, after) = (Value::Object(before), Value::Object(after));
     let changes = before != after;
     let json = json!({"cluster": cluster, "digest": plan.said.digest, "before": before, "after": after});
@@ -66,13 +74,8 @@ fn affected(plan: &Plan, cluster: &str) -> Vec<String> {
     kinds
 }
 
-fn flux_path(plural: &str) -> String {
-    types::definition(plural).map_or_else(|| plural.replace('_', "-"), |kind| kind.flux_path.into())
-}
-
-/// Does to the answers what the plan says.
-fn apply(effect: &Effect, answers: &mut Map<String, Value>) {
-    let inputs = answers.entry(flux_path(&effect.kind)).or_insert_with(|| json!([]));
+/// Does to the inputs of the type what the plan says.
+fn apply(effect: &Effect, inputs: &mut Value) {
     if inputs.is_null() {
         *inputs = json!([]);
     }

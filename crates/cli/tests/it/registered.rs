@@ -80,6 +80,17 @@ fn the_commands_of_a_registered_type() {
     ));
     let assigned = succeeds(server.cli("cluster get demo-cluster-01"));
     assert_eq!(reference(assigned), json!({"id": "a", "settings": {"b": 2}, "on_remove": "keep"}));
+    let everything = succeeds(server.cli("flux demo-cluster-01"));
+    for name in ["sample", "samples", "all-samples"] {
+        assert_eq!(succeeds(server.cli(&format!("flux demo-cluster-01 {name}"))), everything["all-samples"]);
+        let explained = succeeds(server.cli(&format!("explain demo-cluster-01 {name}")));
+        assert_eq!(explained["inputs"].as_array().map(Vec::len), Some(1));
+        assert_ne!(succeeds(server.cli(&format!("history --type {name}"))), json!([]));
+    }
+    let shown = ended(server.cli("sample update a --set note=other --whatif demo-cluster-01"));
+    let shown: Value = serde_json::from_str(&shown.stdout).unwrap();
+    assert_eq!(shown["before"]["all-samples"][0]["note"], "n");
+    assert_eq!(shown["after"]["all-samples"][0]["note"], "other");
     let unassigned = succeeds(server.cli("sample unassign a --cluster demo-cluster-01"));
     assert_eq!(unassigned.get("samples").unwrap_or(&json!([])), &json!([]));
     succeeds(server.cli("sample delete a"));
