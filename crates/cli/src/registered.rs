@@ -24,6 +24,8 @@ use crate::{resource_type, run, schema_text};
 
 /// How many types a person is told by name.
 const NAMED: usize = 20;
+/// How long an example's settings may be in one line.
+const FOLDED: usize = 30;
 
 #[derive(Subcommand)]
 enum Registered {
@@ -267,12 +269,14 @@ impl Type {
     fn example(&self, properties: &[&str]) -> String {
         let schemas = schema_text::properties(&self.definition);
         let schemas = schemas.filter(|(name, _)| properties.contains(&name.as_str()));
-        schemas
-            .map(|(name, schema)| {
-                let value = schema_text::text(&schema_text::sample(schema));
-                format!("--set {} ", quoted(&printable(&format!("{name}={value}"))))
-            })
-            .collect()
+        let settings = schemas.map(|(name, schema)| {
+            let value = schema_text::text(&schema_text::sample(schema));
+            format!("--set {} ", quoted(&printable(&format!("{name}={value}"))))
+        });
+        let settings: Vec<_> = settings.collect();
+        // Help is wrapped at spaces, which would tear a long line where a shell ends the command.
+        let fold = if settings.concat().len() > FOLDED { "\\\n    " } else { "" };
+        settings.into_iter().map(|setting| fold.to_owned() + &setting).collect()
     }
 
     fn sample_id(&self) -> String {
