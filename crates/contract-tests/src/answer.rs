@@ -137,7 +137,19 @@ impl Findings {
             let message = "Flux overwrites the key `provider` of every input; name it differently";
             self.add(format!("{pointer}/provider"), Code::ReservedKey, message);
         }
+        // Deeper ones arrive. Of these two it is said above.
+        let others = input.iter().filter(|(name, _)| !["id", "provider"].contains(&name.as_str()));
+        for (name, _) in others.filter(|(_, value)| value.is_null()) {
+            let message =
+                "the value is null, at which Flux fails when it reads its inputs back; leave the key out";
+            self.add(format!("{pointer}/{}", escaped(name)), Code::ValueNull, message);
+        }
     }
+}
+
+/// A key as JSON pointers have it.
+fn escaped(key: &str) -> String {
+    key.replace('~', "~0").replace('/', "~1")
 }
 
 fn kind(value: &Value) -> &'static str {

@@ -20,7 +20,8 @@
 //! # What is judged
 //!
 //! The body as it is after content decoding, by the rules of Flux Operator's `ExternalService` provider: what
-//! makes it refuse the answer, and what it changes without an error (inputs beyond the limit, `provider`).
+//! makes it refuse the answer, what it changes without an error (inputs beyond the limit, `provider`), and what
+//! it takes and then fails at (a null as an input's own value; deeper ones are values like any other).
 //! Keys at the top level beside `inputs` are ignored, as Flux ignores them. An `id` may be any string, an
 //! empty one too.
 //!

@@ -53,6 +53,8 @@ pub enum Code {
     IdRepeated,
     /// An input uses the key `provider`, which Flux overwrites.
     ReservedKey,
+    /// A value of an input is null, at which Flux Operator fails when it reads its inputs back.
+    ValueNull,
 }
 
 impl Code {
@@ -72,6 +74,7 @@ impl Code {
             Self::IdNotAString => "id_not_a_string",
             Self::IdRepeated => "id_repeated",
             Self::ReservedKey => "reserved_key",
+            Self::ValueNull => "value_null",
         }
     }
 }

@@ -93,6 +93,11 @@ fn unlawful_namespaces() -> Vec<Value> {
 
 /// What `flux-operator build rset` prints for the ResourceSet `name` with these inputs, or what it complains of.
 fn render(program: &Path, name: &str, inputs: &[Value]) -> Result<String, String> {
+    build(program, &workspace().join(format!("deploy/resourcesets/{name}.yaml")), inputs)
+}
+
+/// The same for the ResourceSet of a file.
+fn build(program: &Path, resource_set: &Path, inputs: &[Value]) -> Result<String, String> {
     static FILES: AtomicUsize = AtomicUsize::new(0);
     let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!(
         "inputs-{}-{}.json",
@@ -102,7 +107,7 @@ fn render(program: &Path, name: &str, inputs: &[Value]) -> Result<String, String
     std::fs::write(&file, yaml_safe(&json!(inputs).to_string())).unwrap();
     let output = Command::new(program)
         .args(["build", "rset", "-f"])
-        .arg(workspace().join(format!("deploy/resourcesets/{name}.yaml")))
+        .arg(resource_set)
         .arg("--inputs-from")
         .arg(&file)
         .output()
@@ -607,6 +612,93 @@ fn an_older_servers_answer_is_filled_by_the_provider() {
             .collect();
         assert_eq!(filled, full);
         assert_eq!(render(&program, name, &filled), render(&program, name, &full));
+    }
+}
+
+/// A file beside this one.
+fn beside(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/rendering").join(name)
+}
+
+/// What the demo cluster gets of a registered type that has a property of every kind: of a document where
+/// nothing is written, and of one for each hostile text, which is in it wherever it is taken; in others it is
+/// the cluster's reference that says so.
+fn every_kind() -> Vec<Value> {
+    let server = Server::empty();
+    let definition = std::fs::read_to_string(beside("every_kind.json")).unwrap();
+    server.create("resource_types", &serde_json::from_str(&definition).unwrap());
+    let mut references = vec![json!({"id": "nothing"})];
+    server.create("every_kind", &json!({"id": "nothing"}));
+    for (number, text) in hostile_texts().iter().enumerate() {
+        let id = format!("text-{number}");
+        // What is longer is refused as a key.
+        let key: String = text.chars().take(500).collect();
+        let nested = json!([text, {key.clone(): text, "<<": [[], {}, -1.5, false]}]);
+        let written = json!({
+            "string": text, "object": {key: nested}, "array": nested, "any": {"of": nested},
+        });
+        let mut document = json!({
+            "id": id, "integer": number, "number": 0.5, "boolean": true, "referred": 65535,
+            "string_or_null": text, "array_default": [text], "object_default": {}, "string_default": text,
+        });
+        let mut reference = json!({"id": id});
+        let says = if number % 2 == 0 { &mut document } else { &mut reference };
+        says.as_object_mut().unwrap().extend(written.as_object().unwrap().clone());
+        server.create("every_kind", &document);
+        references.push(reference);
+    }
+    let mut cluster = cluster("demo-cluster-01");
+    cluster["every_kind"] = references.into();
+    server.create("clusters", &cluster);
+    polled(&server, "every-kind")
+}
+
+/// A property that nobody wrote is there nevertheless: a template stalls on one that is not.
+#[test]
+fn every_property_is_in_every_input() {
+    let inputs = every_kind();
+    let definition = std::fs::read_to_string(beside("every_kind.json")).unwrap();
+    let definition: Value = serde_json::from_str(&definition).unwrap();
+    let properties = definition["schema"]["properties"].as_object().unwrap();
+    let mut expected: BTreeSet<&str> = properties.keys().map(String::as_str).collect();
+    expected.extend(["id", "cluster", "on_remove"]);
+    for input in &inputs {
+        let have: BTreeSet<&str> = input.as_object().unwrap().keys().map(String::as_str).collect();
+        assert_eq!(have, expected);
+    }
+    insta::assert_snapshot!(serde_json::to_string_pretty(&inputs[0]).unwrap());
+    // As written, in the definition or by the reference.
+    for (number, text) in hostile_texts().iter().enumerate() {
+        let input = &inputs[number + 1];
+        assert_eq!(
+            [&input["string"], &input["array"][0], &input["string_or_null"], &input["string_default"]],
+            [text; 4]
+        );
+        let key: String = text.chars().take(500).collect();
+        assert_eq!(input["object"], json!({key: input["array"]}));
+    }
+}
+
+#[test]
+fn every_property_of_a_registered_type_renders() {
+    let Some(program) = tool("flux-operator", "FLUX_OPERATOR") else { return };
+    let inputs = every_kind();
+    let documents = documents(&build(&program, &beside("every_kind.yaml"), &inputs).unwrap());
+    assert_eq!(documents.len(), 2 * inputs.len());
+    for input in &inputs {
+        let id = input["id"].as_str().unwrap();
+        let data = &find(&documents, &format!("ConfigMap {id}"))["data"];
+        for (property, value) in input.as_object().unwrap() {
+            if ["id", "cluster", "on_remove"].contains(&property.as_str()) {
+                continue;
+            }
+            let arrived: Value = serde_json::from_str(data[property].as_str().unwrap()).unwrap();
+            assert_eq!(arrived, *value, "{id} {property}");
+        }
+        let plain = &find(&documents, &format!("Secret {id}"))["stringData"];
+        for property in ["array_default", "string", "string_default"] {
+            assert_eq!(plain[property], input[property], "{id} {property}");
+        }
     }
 }
 

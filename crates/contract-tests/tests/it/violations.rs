@@ -141,6 +141,13 @@ fn the_reserved_key_whatever_its_value() {
     }
 }
 
+/// Flux Operator's `GetInputs` dereferences what JSON's null leaves a nil pointer.
+#[test]
+fn a_null_of_an_inputs_own() {
+    let body = r#"{"inputs":[{"id":"a","x":null,"a/b":null,"deep":{"x":null},"list":[null]}]}"#;
+    violated(body, &["/inputs/0/a~1b value_null", "/inputs/0/x value_null"]);
+}
+
 #[test]
 fn all_violations_at_once_each_with_its_sentence() {
     let body = br#"{"Inputs": "x", "inputs": [
@@ -149,7 +156,7 @@ fn all_violations_at_once_each_with_its_sentence() {
         {"provider": null},
         {"id": 7, "provider": "x"},
         {"id": "a\n\u001b[31m"},
-        {"id": "b"}
+        {"id": "b", "x": null}
     ]}"#;
     insta::assert_snapshot!(lines(body), @r#"
     /Inputs inputs_case: Flux takes `Inputs` for `inputs`, whatever the case; spell it `inputs`
@@ -161,6 +168,7 @@ fn all_violations_at_once_each_with_its_sentence() {
     /inputs/3/id id_not_a_string: the `id` must be a string, but is a number
     /inputs/3/provider reserved_key: Flux overwrites the key `provider` of every input; name it differently
     /inputs/4/id id_repeated: the id "a\n\u{1b}[31m" is already that of the input at index 0
+    /inputs/5/x value_null: the value is null, at which Flux fails when it reads its inputs back; leave the key out
     "#);
 }
 
