@@ -188,7 +188,15 @@ impl TypeDefinition {
             found.push(Violation::new("/schema", "schema", error));
             return;
         }
+        let required = self.schema.get("required").and_then(Value::as_array);
+        let required = |name: &String| required.is_some_and(|all| all.iter().any(|field| field == name));
         for (name, property) in self.properties().into_iter().flatten() {
+            // What is required is never left out.
+            if name != "id" && !required(name) && default_of(&self.schema, property).is_null() {
+                let message = "would be null where it is not written, at which Flux fails: say its `type`, or a `default` that is not null";
+                found.push(Violation::new(format!("/schema/properties/{name}"), "default", message));
+                continue;
+            }
             let Some(default) = written_default(&self.schema, property) else { continue };
             let mut alone = property.clone();
             if let (Value::Object(alone), Some(definitions)) = (&mut alone, self.schema.get("$defs")) {
@@ -293,7 +301,11 @@ pub(crate) fn default_of<'a>(schema: &'a Value, mut property: &'a Value) -> Valu
             _ => break,
         }
     }
-    match property.get("type").and_then(Value::as_str) {
+    let named = match property.get("type") {
+        Some(Value::Array(names)) => names.iter().find(|name| *name != "null"),
+        other => other,
+    };
+    match named.and_then(Value::as_str) {
         Some("object") => Value::Object(Body::new()),
         Some("array") => Value::Array(Vec::new()),
         Some("string") => "".into(),
@@ -389,8 +401,9 @@ fn check_shape(schema: &Value, found: &mut Vec<Violation>) {
             wrong(&format!("/{keyword}"), "schema", message);
         }
     }
-    // A minimum reader version from here would silence every process.
-    for keyword in OWN_KEYWORDS.into_iter().filter(|keyword| schema.get(*keyword).is_some()) {
+    // A minimum reader version from here would silence every process, and Flux fails at a null of an input's own.
+    let own = OWN_KEYWORDS.into_iter().chain(["x-keeps-null"]);
+    for keyword in own.filter(|keyword| schema.get(*keyword).is_some()) {
         wrong(&format!("/{keyword}"), "reserved", "only this release's own schemas say this");
     }
     let Some(properties) = schema.get("properties").and_then(Value::as_object) else {
@@ -663,7 +676,16 @@ mod tests {
         let place = "/schema/properties/target_namespace/default default";
         assert_eq!(with("target_namespace", json!({"type": "string", "default": 7})), [place]);
         assert_eq!(with("target_namespace", json!({"type": "string", "default": "x"})), NONE);
-        assert_eq!(with("target_namespace", json!({"type": ["string", "null"], "default": null})), NONE);
+        let null = "/schema/properties/more default";
+        assert_eq!(with("more", json!({"type": ["string", "null"], "default": null})), [null]);
+        assert_eq!(with("more", json!({"type": ["string", "null"]})), [null]);
+        assert_eq!(with("more", json!({})), [null]);
+        assert_eq!(with("more", json!({"default": {}})), NONE);
+        assert_eq!(with("target_namespace", json!({})), NONE, "what is required is always written");
+        assert_eq!(
+            wrong(|body| body["schema"]["x-keeps-null"] = true.into()),
+            ["/schema/x-keeps-null reserved"]
+        );
         let referring = |default: Value| {
             wrong(|body| {
                 body["schema"]["$defs"] =
