@@ -301,11 +301,7 @@ pub(crate) fn default_of<'a>(schema: &'a Value, mut property: &'a Value) -> Valu
             _ => break,
         }
     }
-    let named = match property.get("type") {
-        Some(Value::Array(names)) => names.iter().find(|name| *name != "null"),
-        other => other,
-    };
-    match named.and_then(Value::as_str) {
+    match property.get("type").and_then(Value::as_str) {
         Some("object") => Value::Object(Body::new()),
         Some("array") => Value::Array(Vec::new()),
         Some("string") => "".into(),

@@ -189,6 +189,12 @@ fn refused() {
     post(&quota_with("/schema/properties/hard", json!({"type": "objet"})), 400);
     post(&quota_with("/schema/required", json!("hard")), 400);
     post(&quota_with("/schema/properties/scopes/default", json!(["None"])), 400);
+    // An input's own null is what Flux fails at.
+    let nulls = json!({
+        "hard": {}, "scopes": {"type": "null"}, "any": {}, "one": {"enum": ["a", null]}, "written": {"default": null},
+        "text": {"type": ["null", "string"]},
+    });
+    post(&quota_with("/schema/properties", nulls), 400);
     // What it is called.
     for (kind, plural, flux_path) in [
         ("component", "components", "components"),
