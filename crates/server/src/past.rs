@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flux_resourceset_merge::Fleet;
-use flux_resourceset_model::change::{Key, Part};
 use flux_resourceset_model::Body;
+use flux_resourceset_model::change::{Key, Part};
 use flux_resourceset_store::{Error, ErrorKind, Past, Store, Stored};
 use http::{HeaderValue, StatusCode};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
