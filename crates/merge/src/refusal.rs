@@ -1,7 +1,7 @@
 //! Why a write is not made.
 
-use flux_resourceset_model::Violation;
 use flux_resourceset_model::change::Key;
+use flux_resourceset_model::{RESOURCE_TYPES, Violation};
 
 /// Why a write is not made. Nothing of it happened.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -16,7 +16,7 @@ pub enum Refusal {
     #[error("{}", summary("the document is not valid", .0))]
     Invalid(Vec<Violation>),
     /// The document to be deleted is referred to.
-    #[error("{key} is still referred to by {}; remove the references first, or delete it with force=true", named(.by))]
+    #[error("{key} {}", still_there(.key, .by))]
     Referenced {
         /// The document.
         key: Key,
@@ -54,6 +54,17 @@ fn summary(what: &str, violations: &[Violation]) -> String {
         [only] => format!("{what}: {only}"),
         _ => format!("{what}: {} violations", violations.len()),
     }
+}
+
+/// What keeps a document from being deleted, and what to do. Of a type, `by` are its documents.
+fn still_there(key: &Key, by: &[Key]) -> String {
+    if key.kind == RESOURCE_TYPES {
+        return format!("still has {}; delete its documents first", named(by));
+    }
+    format!(
+        "is still referred to by {}; remove the references first, or delete it with force=true",
+        named(by)
+    )
 }
 
 fn named(keys: &[Key]) -> String {

@@ -111,7 +111,7 @@ impl ResourceType {
     /// Where its schema is not JSON Schema, in one sentence.
     pub(crate) fn of_definition(definition: &TypeDefinition) -> Result<Self, Unreadable> {
         let declared = definition.declaration()?;
-        let validator = validator(&declared.schema).map_err(Unreadable)?;
+        let validator = validator(&declared.schema).map_err(|fault| Unreadable(fault.sentence))?;
         Ok(ResourceType::judging(declared, validator))
     }
 

@@ -183,9 +183,10 @@ impl TypeDefinition {
 
     /// Whether it is a schema, and each default is what its own property allows.
     fn check_schema(&self, found: &mut Vec<Violation>) {
-        let judged = self.declaration().map_err(|error| error.0);
-        if let Err(error) = judged.and_then(|declared| validator(&declared.schema)) {
-            found.push(Violation::new("/schema", "schema", error));
+        let declared =
+            self.declaration().map_err(|error| Fault { pointer: String::new(), sentence: error.0 });
+        if let Err(fault) = declared.and_then(|declared| validator(&declared.schema)) {
+            found.push(Violation::new(format!("/schema{}", fault.pointer), "schema", fault.sentence));
             return;
         }
         let required = self.schema.get("required").and_then(Value::as_array);
@@ -249,10 +250,20 @@ impl TypeDefinition {
 }
 
 /// `schema`, made to judge: nothing is fetched, and patterns take linear time.
-pub(crate) fn validator(schema: &Value) -> Result<Validator, String> {
+pub(crate) fn validator(schema: &Value) -> Result<Validator, Fault> {
     let patterns = jsonschema::PatternOptions::regex().size_limit(1 << 20);
     let options = jsonschema::options().with_draft(jsonschema::Draft::Draft202012);
-    options.with_pattern_options(patterns).build(schema).map_err(|error| error.to_string())
+    options.with_pattern_options(patterns).build(schema).map_err(|error| Fault {
+        pointer: error.instance_path().as_str().to_owned(),
+        sentence: error.to_string(),
+    })
+}
+
+/// Where a schema is none, and why.
+pub(crate) struct Fault {
+    /// JSON pointer into the schema.
+    pub(crate) pointer: String,
+    pub(crate) sentence: String,
 }
 
 /// What of its names this release needs for itself.
@@ -591,8 +602,8 @@ mod tests {
         );
         assert_eq!(wrong(|body| body["schema"]["properties"] = 7.into()), ["/schema/properties schema"]);
         assert_eq!(wrong(|body| body["schema"]["type"] = "array".into()), ["/schema/type schema"]);
-        assert_eq!(wrong(|body| body["schema"]["required"] = 7.into()), ["/schema schema"]);
-        assert_eq!(with("target_namespace", json!({"type": 7})), ["/schema schema"]);
+        assert_eq!(wrong(|body| body["schema"]["required"] = 7.into()), ["/schema/required schema"]);
+        assert_eq!(with("target_namespace", json!({"type": 7})), [format!("{property}/type schema")]);
         assert_eq!(with("target_namespace", true.into()), [format!("{property} schema")]);
         for (keyword, value) in [
             ("$ref", json!("https://example.com/schema.json")),
@@ -637,7 +648,7 @@ mod tests {
         for pattern in ["(?=a)b", "(a)\\1", "(?<!x)y", "(", "((a{1000}){1000}){1000}"] {
             assert_eq!(
                 with("target_namespace", json!({"type": "string", "pattern": pattern})),
-                ["/schema schema"],
+                ["/schema/properties/target_namespace/pattern schema"],
                 "{pattern}"
             );
         }

@@ -70,9 +70,13 @@ pub(crate) async fn read_json(
 
 fn parse_yaml(bytes: &[u8]) -> Result<Value, ApiError> {
     serde_saphyr::from_slice(bytes).map_err(|error| {
-        let first = error.to_string();
-        let message = format!("The body is not valid YAML: {}.", first.lines().next().unwrap_or_default());
-        ApiError::bad_request("malformed_yaml", message)
+        let text = error.to_string();
+        let first = text.lines().next().unwrap_or_default();
+        // What the library advises is for those who call it.
+        let said = first.trim_start_matches("error: ").split([';']).next().unwrap_or_default();
+        let said = said.split(", set ").next().unwrap_or_default();
+        ApiError::bad_request("malformed_yaml", format!("The body is not valid YAML: {said}."))
+            .logged("the library's sentence may quote the body")
     })
 }
 
