@@ -70,6 +70,22 @@ pub(crate) struct Route {
     pub(crate) errors: &'static [Status],
 }
 
+impl Route {
+    /// One that is there in crud mode only and is about no type.
+    fn new(
+        method: Method,
+        pattern: impl Into<String>,
+        access: Access,
+        action: Action,
+        summary: impl Into<String>,
+        query: Vec<Parameter>,
+        errors: &'static [Status],
+    ) -> Self {
+        let (pattern, summary) = (pattern.into(), summary.into());
+        Route { method, pattern, access, crud: true, action, kind: None, field: None, summary, query, errors }
+    }
+}
+
 /// Where a request goes.
 pub(crate) enum Found<'a> {
     Route(&'a Route, Vec<String>),
@@ -164,17 +180,9 @@ fn table(types: &Types) -> Vec<Route> {
 }
 
 fn service_routes() -> Vec<Route> {
-    let public = |pattern: &str, action, summary: &str, errors| Route {
-        method: Method::GET,
-        pattern: pattern.into(),
-        access: Access::Public,
-        crud: false,
-        action,
-        kind: None,
-        field: None,
-        summary: summary.into(),
-        query: Vec::new(),
-        errors,
+    let public = |pattern: &str, action, summary: &str, errors| {
+        let route = Route::new(Method::GET, pattern, Access::Public, action, summary, Vec::new(), errors);
+        Route { crud: false, ..route }
     };
     vec![
         public("/health", Action::Health, "Whether the process lives.", &[]),
@@ -185,17 +193,9 @@ fn service_routes() -> Vec<Route> {
 }
 
 fn flux_routes() -> Vec<Route> {
-    let poll = |pattern: &str, action, summary: &str, query, errors| Route {
-        method: Method::GET,
-        pattern: pattern.into(),
-        access: Access::Read,
-        crud: false,
-        action,
-        kind: None,
-        field: None,
-        summary: summary.into(),
-        query,
-        errors,
+    let poll = |pattern: &str, action, summary: &str, query, errors| {
+        let route = Route::new(Method::GET, pattern, Access::Read, action, summary, query, errors);
+        Route { crud: false, ..route }
     };
     let filters = vec![
         parameter("environment", "string", "Only clusters of this environment."),
@@ -289,26 +289,14 @@ fn plan() -> Parameter {
 }
 
 fn change_routes() -> Vec<Route> {
-    let route = |method, pattern: &str, access, action, summary: &str, query, errors| Route {
-        method,
-        pattern: pattern.into(),
-        access,
-        crud: true,
-        action,
-        kind: None,
-        field: None,
-        summary: summary.into(),
-        query,
-        errors,
-    };
     let write = |pattern, action, summary| {
-        route(Method::POST, pattern, Access::Write, action, summary, vec![plan()], CREATE_ERRORS)
+        Route::new(Method::POST, pattern, Access::Write, action, summary, vec![plan()], CREATE_ERRORS)
     };
     let export = "The whole fleet, in the form in which files describe one.";
     vec![
         write(history::PATH, Action::Change, "Makes several changes at once, or none."),
         write("/api/v2/apply", Action::Apply, "Makes the documents of a source equal its files."),
-        route(Method::GET, "/api/v2/export", Access::Read, Action::Export, export, vec![], LIST_ERRORS),
+        Route::new(Method::GET, "/api/v2/export", Access::Read, Action::Export, export, vec![], LIST_ERRORS),
     ]
 }
 
@@ -325,20 +313,8 @@ fn past_revision() -> Parameter {
 fn history_routes() -> Vec<Route> {
     const ERRORS: &[Status] =
         &[Status::BadRequest, Status::NotFound, Status::UriTooLong, Status::ServiceUnavailable];
-    let route = |method, pattern: &str, action, summary: &str, query, errors| Route {
-        method,
-        pattern: pattern.into(),
-        access: Access::Write,
-        crud: true,
-        action,
-        kind: None,
-        field: None,
-        summary: summary.into(),
-        query,
-        errors,
-    };
     let read = |pattern: &str, action, summary: &str, query| {
-        route(Method::GET, pattern, action, summary, query, ERRORS)
+        Route::new(Method::GET, pattern, Access::Write, action, summary, query, ERRORS)
     };
     let filters = vec![
         parameter("type", "string", "Only changes of documents of this type, by its plural."),
@@ -361,9 +337,10 @@ fn history_routes() -> Vec<Route> {
     vec![
         read(history::PATH, Action::History, "The changes, newest first.", filters),
         read(&one, Action::Entry, "One change, with each document before and after.", page),
-        route(
+        Route::new(
             Method::POST,
-            &format!("{one}/revert"),
+            format!("{one}/revert"),
+            Access::Write,
             Action::Revert,
             "Undoes a change, field by field.",
             undo,
@@ -384,17 +361,9 @@ fn document_routes(kind: &Arc<ResourceType>) -> Vec<Route> {
     let all = path_of(kind);
     let one = format!("{all}/{{id}}");
     let name = kind.name().replace('_', " ");
-    let route = |method, pattern: &str, access, action, summary, query, errors| Route {
-        method,
-        pattern: pattern.to_owned(),
-        access,
-        crud: true,
-        action,
+    let route = |method, pattern: &str, access, action, summary: String, query, errors| Route {
         kind: Some(Arc::clone(kind)),
-        field: None,
-        summary,
-        query,
-        errors,
+        ..Route::new(method, pattern, access, action, summary, query, errors)
     };
     let read = Access::Read;
     let mut routes = vec![
@@ -462,17 +431,10 @@ fn part_routes(kind: &Arc<ResourceType>) -> Vec<Route> {
     let of_field = |field: &str| {
         let pattern = format!("{}/{{id}}/{field}/{{part}}", path_of(kind));
         let what = format!("the part of a {name} that stands under its {}", field.replace('_', " "));
-        let route = |method, access, action, summary, query, errors| Route {
-            method,
-            pattern: pattern.clone(),
-            access,
-            crud: true,
-            action,
+        let route = |method, access, action, summary: String, query, errors| Route {
             kind: Some(Arc::clone(kind)),
             field: Some(field.to_owned()),
-            summary,
-            query,
-            errors,
+            ..Route::new(method, pattern.as_str(), access, action, summary, query, errors)
         };
         let write = |method, action, summary, errors| {
             route(method, Access::Write, action, summary, vec![plan()], errors)

@@ -17,29 +17,7 @@ const POLICIES: &str = "networkpolicies.networking.k8s.io";
 const ASSIGNED: &str = "clusters/demo-cluster-01/network_policies";
 
 /// The seed's own, unchanged.
-const SEED: &str = "\
-kind: network_policy
-apiVersion: v1
-schema:
-  type: object
-  required: [id, target_namespace, ingress_rules]
-  properties:
-    id:
-      type: string
-      example: allow-monitoring
-    target_namespace:
-      type: string
-      example: monitoring
-    ingress_rules:
-      type: array
-      items:
-        type: object
-        properties:
-          from_namespace:
-            type: string
-          port:
-            type: integer
-";
+const SEED: &str = include_str!("../../../data/network_policy.yaml");
 
 pub(super) fn new_type(world: &World) -> Result<()> {
     let fleet = world.fleet(&json!({

@@ -8,29 +8,7 @@ use serde_json::{Value, json};
 use crate::client::{Client, Reply, until};
 use crate::server::Server;
 
-const YAML: &str = "
-kind: network_policy
-apiVersion: v1
-schema:
-  type: object
-  required: [id, target_namespace, ingress_rules]
-  properties:
-    id:
-      type: string
-      example: allow-monitoring
-    target_namespace:
-      type: string
-      example: monitoring
-    ingress_rules:
-      type: array
-      items:
-        type: object
-        properties:
-          from_namespace:
-            type: string
-          port:
-            type: integer
-";
+const YAML: &str = include_str!("../../../../data/network_policy.yaml");
 const POLL: &str = "/api/v2/flux/clusters/c1.example.com/network-policies";
 
 fn quotas() -> Value {

@@ -13,29 +13,7 @@ const TYPES: &str = "/resource_types";
 const CLUSTER: &str = "/clusters/demo-cluster-01";
 const POLL: &str = "/api/v2/flux/clusters/demo-cluster-01.k8s.example.com/network-policies";
 /// The definition of the book that this software grew out of, as it stands there.
-pub(crate) const NETWORK_POLICY: &str = "\
-kind: network_policy
-apiVersion: v1
-schema:
-  type: object
-  required: [id, target_namespace, ingress_rules]
-  properties:
-    id:
-      type: string
-      example: allow-monitoring
-    target_namespace:
-      type: string
-      example: monitoring
-    ingress_rules:
-      type: array
-      items:
-        type: object
-        properties:
-          from_namespace:
-            type: string
-          port:
-            type: integer
-";
+pub(crate) const NETWORK_POLICY: &str = include_str!("../../../../../data/network_policy.yaml");
 
 fn get(path: impl Into<String>) -> Request {
     Request::get(path).token(READ)
