@@ -5,6 +5,7 @@ use serde::ser::{Serialize, Serializer};
 
 use crate::fleet::{Fleet, Holder};
 use crate::input::{Input, InputSource};
+use crate::layered::{SaidPatches, alone};
 
 /// Why a poll gets no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -30,7 +31,8 @@ pub enum NoAnswer {
 
 impl Fleet {
     /// Appends the answer to a poll of `flux_path` by the cluster with this DNS name to `out`:
-    /// `{"inputs":[...]}` in the order of the cluster's document. A wiped cluster's is empty; a held or
+    /// `{"inputs":[...]}`, first what the cluster's profiles refer to, by priority, profile and position, then
+    /// the rest in the order of the cluster's document. A wiped cluster's is empty; a held or
     /// frozen one has none.
     ///
     /// # Errors
@@ -98,13 +100,29 @@ impl Fleet {
         kind: &'a ResourceType,
         wanted: impl Fn(&str) -> bool + Copy,
     ) -> impl Iterator<Item = InputSource<'a>> {
-        let components = (kind.plural() == PLATFORM_COMPONENTS).then_some(&cluster.platform_components);
-        let components = components.into_iter().flatten().filter(move |reference| wanted(&reference.id));
-        let components = components
-            .filter_map(|reference| Some(InputSource::Component(reference, self.component(&reference.id)?)));
-        let references = cluster.references.get(kind.plural()).into_iter().flatten();
-        let definitions = references.filter(move |reference| wanted(&reference.id)).filter_map(|reference| {
-            Some(InputSource::Definition(reference, self.definition(kind.plural(), &reference.id)?))
+        let (stack, own) = (self.stack(&cluster.id), &cluster.layer);
+        let is_component = kind.plural() == PLATFORM_COMPONENTS;
+        let components = match stack.filter(|_| is_component) {
+            Some(stack) => stack.components.under(&own.platform_components, wanted),
+            None if is_component => alone(&own.platform_components, wanted),
+            None => Vec::new(),
+        };
+        let components = components.into_iter().filter_map(move |said| {
+            let id = said.top.id.as_str();
+            let patches = SaidPatches {
+                profiles: stack.and_then(|stack| stack.patches.get(id)),
+                unset: own.unset_patches.get(id),
+                own: own.patches.get(id),
+            };
+            Some(InputSource::Component(said, patches, self.component(id)?))
+        });
+        let references = own.references.get(kind.plural()).map_or(&[][..], Vec::as_slice);
+        let definitions = match stack.and_then(|stack| stack.references.get(kind.plural())) {
+            Some(given) => given.under(references, wanted),
+            None => alone(references, wanted),
+        };
+        let definitions = definitions.into_iter().filter_map(|said| {
+            Some(InputSource::Definition(said, self.definition(kind.plural(), &said.top.id)?))
         });
         components.chain(definitions)
     }

@@ -4,15 +4,19 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use flux_resourceset_model::change::Key;
 use flux_resourceset_model::{
-    Body, CLUSTERS, Cluster, Component, ComponentReference, Delivery, DnsName, FREEZES, PLATFORM_COMPONENTS,
-    RESOURCE_TYPES, ResourceType, TOMBSTONES, Violation, check_helm_values, check_version, length_in_go,
+    Body, CLUSTERS, Cluster, Component, ComponentReference, Delivery, DnsName, FREEZES, Layer, PATCHES,
+    PLATFORM_COMPONENTS, PROFILES, Profile, RESOURCE_TYPES, Reference, ResourceType, TOMBSTONES,
+    UNSET_PATCHES, Violation, check_helm_keys, check_helm_values, check_version, length_in_go,
 };
 use serde_json::Value;
 
 use crate::answer::AnswerSize;
+use crate::clash::Clash;
 use crate::fleet::Fleet;
-use crate::input::ComponentInput;
+use crate::input::{ComponentInput, InputSource};
+use crate::layered::Said;
 use crate::list::Listed;
+use crate::requirement::{requirement_cycle, requirements};
 use crate::rewrite::forget_known;
 use crate::{MAX_ANSWER_BYTES, MAX_INPUTS};
 
@@ -38,8 +42,11 @@ pub(crate) fn check(
     for key in touched.iter().filter(|key| key.kind == RESOURCE_TYPES) {
         found.extend(evolution(before, after, key));
     }
-    for key in affected(after, touched) {
+    found.extend(profiles(before, after, touched, broken));
+    let mut elsewhere = Elsewhere::default();
+    for key in affected(before, after, touched) {
         let Some(cluster) = after.subject(&key.id) else { continue };
+        after.clashes(&key.id).for_each(|clash| elsewhere.clash(clash, &key.id));
         let mut wrong = cluster_violations(after, cluster, broken);
         if !wrong.is_empty()
             && let Some(cluster) = before.subject(&key.id)
@@ -49,12 +56,131 @@ pub(crate) fn check(
             wrong.retain(|violation| !known.contains(violation));
         }
         let place = if key.kind == TOMBSTONES { "/cluster" } else { "" };
-        found.extend(wrong.into_iter().map(|violation| violation.under(place).of(key.clone())));
+        for violation in wrong {
+            if violation.document.is_some() {
+                elsewhere.add(violation, &key.id);
+            } else {
+                found.push(violation.under(place).of(key.clone()));
+            }
+        }
     }
+    found.extend(elsewhere.violations(after, touched));
     for key in touched.iter().filter(|key| is_subject(before, key)) {
         found.extend(frozen(before, after, key).map(|violation| violation.of(key.clone())));
     }
     found
+}
+
+/// Every field of which profiles say different things of some cluster, and nothing decides.
+pub(crate) fn clashes(fleet: &Fleet) -> Vec<Violation> {
+    let mut found = Elsewhere::default();
+    for id in fleet.subjects() {
+        fleet.clashes(id).for_each(|clash| found.clash(clash, id));
+    }
+    found.violations(fleet, &BTreeSet::new()).collect()
+}
+
+/// What is wrong with clusters and stands in their profiles: said once, with the clusters.
+#[derive(Default)]
+struct Elsewhere {
+    found: BTreeMap<Violation, Vec<String>>,
+    clashes: BTreeMap<Clash, Vec<String>>,
+}
+
+impl Elsewhere {
+    fn add(&mut self, violation: Violation, cluster: &str) {
+        self.found.entry(violation).or_default().push(cluster.into());
+    }
+
+    fn clash(&mut self, clash: &Clash, cluster: &str) {
+        self.clashes.entry(clash.clone()).or_default().push(cluster.into());
+    }
+
+    fn violations(self, after: &Fleet, touched: &BTreeSet<Key>) -> impl Iterator<Item = Violation> {
+        let found = self.found.into_iter().map(|(violation, clusters)| {
+            let message = format!("{} (on {})", violation.message, named_clusters(&clusters));
+            Violation { message, ..violation }
+        });
+        let clashes = self.clashes.into_iter().map(|(clash, clusters)| {
+            // Where somebody is writing, if it is one of the two.
+            let keys = clash.profiles.each_ref().map(|id| Key::new(PROFILES, id));
+            let [first, second] = &keys;
+            let key = if touched.contains(second) && !touched.contains(first) { second } else { first };
+            let layer = after.profile(&key.id).map(|profile| &profile.layer);
+            let message = format!(
+                "{} on {}; let a profile of higher priority or the clusters say it, or take one of the two out",
+                clash.sentence(),
+                named_clusters(&clusters)
+            );
+            let pointer = layer.map(|layer| clash.pointer(layer)).unwrap_or_default();
+            Violation::new(pointer, "profiles_disagree", message).of(key.clone())
+        });
+        found.collect::<Vec<_>>().into_iter().chain(clashes.collect::<Vec<_>>())
+    }
+}
+
+/// How many clusters, and which.
+pub(crate) fn named_clusters(clusters: &[String]) -> String {
+    const SHOWN: usize = 10;
+    let mut names: Vec<_> = clusters.iter().take(SHOWN).map(String::as_str).collect();
+    let more = format!("{} more", clusters.len().saturating_sub(SHOWN));
+    if clusters.len() > SHOWN {
+        names.push(&more);
+    }
+    let count = if clusters.len() == 1 { "1 cluster".into() } else { format!("{} clusters", clusters.len()) };
+    format!("{count}: {}", names.join(", "))
+}
+
+/// What is wrong with profiles by themselves, written or made so by what they refer to.
+fn profiles(
+    before: &Fleet,
+    after: &Fleet,
+    touched: &BTreeSet<Key>,
+    broken: &BTreeSet<Key>,
+) -> Vec<Violation> {
+    let referrers = touched
+        .iter()
+        .chain(&of_types(after, touched))
+        .flat_map(|key| after.referrers(key).cloned())
+        .collect::<Vec<_>>();
+    let keys: BTreeSet<&Key> = touched.iter().chain(&referrers).filter(|key| key.kind == PROFILES).collect();
+    let mut found = Vec::new();
+    for key in keys {
+        let judge = |fleet: &Fleet| {
+            fleet
+                .profile(&key.id)
+                .map(|profile| profile_violations(fleet, profile, broken))
+                .unwrap_or_default()
+        };
+        let mut wrong = judge(after);
+        if !wrong.is_empty() {
+            let known = judge(before);
+            wrong.retain(|violation| !known.contains(violation));
+        }
+        found.extend(wrong.into_iter().map(|violation| violation.of(key.clone())));
+    }
+    found
+}
+
+fn profile_violations(fleet: &Fleet, profile: &Profile, broken: &BTreeSet<Key>) -> Vec<Violation> {
+    let layer = &profile.layer;
+    let mut found = references(fleet, layer, broken);
+    found.extend(deliveries(fleet, layer));
+    found.extend(versions(fleet, layer));
+    for (plural, references) in &layer.references {
+        for (at, reference) in references.iter().enumerate() {
+            let said = Said { top: reference, below: None };
+            let wrong = overrides(fleet, plural, said).into_iter();
+            found.extend(wrong.map(|violation| violation.under(&Layer::pointer(plural, at))));
+        }
+    }
+    found
+}
+
+/// The documents of the types among `touched`: what their type says of them is in them.
+fn of_types(after: &Fleet, touched: &BTreeSet<Key>) -> Vec<Key> {
+    let types = touched.iter().filter(|key| key.kind == RESOURCE_TYPES);
+    types.flat_map(|key| after.list(&key.id).map(|(id, _)| Key::new(&key.id, id))).collect()
 }
 
 /// What is no longer as its type says, and was before: stored documents, and what clusters, held ones too,
@@ -75,6 +201,14 @@ fn evolution(before: &Fleet, after: &Fleet, key: &Key) -> Vec<Violation> {
         let key = Key::new(kind.plural(), id);
         judge(key.clone(), of(after, &key), of(before, &key));
     }
+    for (id, _) in after.list(PROFILES) {
+        let key = Key::new(PROFILES, id);
+        let own = |fleet: &Fleet| {
+            let within = format!("/{}/", kind.plural());
+            of(fleet, &key).into_iter().filter(|one| one.pointer.starts_with(&within)).collect()
+        };
+        judge(key.clone(), own(after), own(before));
+    }
     for id in after.subjects().filter(|id| refers(after, id, kind.plural())) {
         let place = if after.cluster(id).is_some() { CLUSTERS } else { TOMBSTONES };
         let own = |fleet: &Fleet| said_of(fleet, id, kind.plural());
@@ -87,7 +221,7 @@ fn evolution(before: &Fleet, after: &Fleet, key: &Key) -> Vec<Violation> {
 }
 
 fn refers(fleet: &Fleet, id: &str, plural: &str) -> bool {
-    fleet.subject(id).is_some_and(|one| one.references.contains_key(plural))
+    fleet.subject(id).is_some_and(|one| one.layer.references.contains_key(plural))
 }
 
 /// What is wrong with what the cluster `id`, held or not, says under `plural`.
@@ -102,32 +236,26 @@ fn said_of(fleet: &Fleet, id: &str, plural: &str) -> Vec<Violation> {
     wrong.into_iter().filter(|violation| violation.pointer.starts_with(&within)).collect()
 }
 
-/// What the cluster's references say instead of their definitions must leave these as their type wants them.
-fn overrides(fleet: &Fleet, cluster: &Cluster) -> Vec<Violation> {
-    let mut found = Vec::new();
-    for (plural, references) in &cluster.references {
-        let Some(kind) = fleet.resource_type(plural) else { continue };
-        for (at, reference) in references.iter().enumerate() {
-            let allowed = |field: &String| kind.overridable().contains(field);
-            let own = reference.overrides.iter().filter(|(field, _)| allowed(field));
-            let own: Body = own.map(|(field, value)| (field.clone(), value.clone())).collect();
-            if own.is_empty() {
-                continue;
-            }
-            let Some(document) = fleet.get(&Key::new(plural, &reference.id)) else { continue };
-            let definition = document.to_body();
-            let mut whole = definition.clone();
-            whole.extend(own);
-            let mut wrong = kind.validate(&whole, fleet.rules());
-            if !wrong.is_empty() {
-                // What is wrong with the definition itself is said of that.
-                let known = kind.validate(&definition, fleet.rules());
-                wrong.retain(|violation| !known.contains(violation));
-            }
-            found.extend(wrong.into_iter().map(|violation| violation.under(&format!("/{plural}/{at}"))));
-        }
+/// What is said instead of a definition must leave it as its type wants it; by pointers into the reference.
+fn overrides(fleet: &Fleet, plural: &str, said: Said<'_, Reference>) -> Vec<Violation> {
+    let Some(kind) = fleet.resource_type(plural) else { return Vec::new() };
+    let reference = said.merged();
+    let own = reference.overrides.iter().filter(|(field, _)| kind.overridable().contains(*field));
+    let own: Body = own.map(|(field, value)| (field.clone(), value.clone())).collect();
+    if own.is_empty() {
+        return Vec::new();
     }
-    found
+    let Some(document) = fleet.get(&Key::new(plural, &reference.id)) else { return Vec::new() };
+    let definition = document.to_body();
+    let mut whole = definition.clone();
+    whole.extend(own);
+    let mut wrong = kind.validate(&whole, fleet.rules());
+    if !wrong.is_empty() {
+        // What is wrong with the definition itself is said of that.
+        let known = kind.validate(&definition, fleet.rules());
+        wrong.retain(|violation| !known.contains(violation));
+    }
+    wrong
 }
 
 /// A frozen cluster's entry in the fleet list stays as it is, and only lifting the freeze ends it.
@@ -155,14 +283,29 @@ fn frozen(before: &Fleet, after: &Fleet, key: &Key) -> Option<Violation> {
     None
 }
 
-/// The clusters, held ones too, whose answers the documents `touched` have a part in: the documents
-/// that they stand in.
-fn affected(after: &Fleet, touched: &BTreeSet<Key>) -> BTreeSet<Key> {
-    let of_types = touched.iter().filter(|key| key.kind == RESOURCE_TYPES);
-    let of_types = of_types.flat_map(|key| after.list(&key.id).map(|(id, _)| Key::new(&key.id, id)));
-    let of_types: Vec<Key> = of_types.collect();
+/// The clusters, held ones too, whose answers the documents `touched` have a part in, by themselves or in
+/// a profile: the documents that they stand in.
+fn affected(before: &Fleet, after: &Fleet, touched: &BTreeSet<Key>) -> BTreeSet<Key> {
+    let of_types = of_types(after, touched);
     let referrers = touched.iter().chain(&of_types).flat_map(|key| after.referrers(key));
-    touched.iter().chain(referrers).filter(|key| is_subject(after, key)).cloned().collect()
+    let keys: BTreeSet<&Key> = touched.iter().chain(referrers).collect();
+    let profiles = keys.iter().filter(|key| key.kind == PROFILES);
+    let selected = profiles.flat_map(|key| {
+        // Who is no longer selected gets something else, too.
+        let selected = [before, after].map(|fleet| audience(fleet, &key.id));
+        let place = |id: &str| {
+            let kind = if after.cluster(id).is_some() { CLUSTERS } else { TOMBSTONES };
+            Key::new(kind, id)
+        };
+        selected.into_iter().flatten().map(place).collect::<Vec<_>>()
+    });
+    let selected: Vec<Key> = selected.collect();
+    keys.into_iter().chain(&selected).filter(|key| is_subject(after, key)).cloned().collect()
+}
+
+/// The clusters, held ones too, that the profile `id` is for.
+pub(crate) fn audience<'a>(fleet: &'a Fleet, id: &str) -> impl Iterator<Item = &'a str> {
+    fleet.profile(id).into_iter().flat_map(|profile| fleet.selected_by(&profile.selector))
 }
 
 /// Whether `key` is the document in which `fleet` has a cluster.
@@ -178,7 +321,14 @@ fn catalog(fleet: &Fleet, component: &Component, broken: &BTreeSet<Key>) -> Vec<
             found.push(Violation::new(format!("/depends_on/{at}"), "reference", message));
         }
     }
-    if let Some(cycle) = cycle(fleet, component) {
+    for id in component.requires.keys() {
+        if fleet.component(id).is_none() && !broken.contains(&Key::new(PLATFORM_COMPONENTS, id)) {
+            let message = format!("{PLATFORM_COMPONENTS}/{id} does not exist");
+            found.push(Violation::new(format!("/requires/{id}"), "reference", message));
+        }
+    }
+    found.extend(requirement_cycle(fleet, component));
+    if let Some(cycle) = cycle(fleet, component, |component| component.depends_on.iter().collect()) {
         let first = component.depends_on.iter().position(|id| cycle.get(1).is_some_and(|next| next == id));
         let pointer = format!("/depends_on/{}", first.unwrap_or_default());
         let message = format!("components would wait for each other for ever: {}", cycle.join(" -> "));
@@ -187,12 +337,16 @@ fn catalog(fleet: &Fleet, component: &Component, broken: &BTreeSet<Key>) -> Vec<
     found
 }
 
-/// A way along `depends_on` from a component back to itself. Every component is looked at once.
-fn cycle<'a>(fleet: &'a Fleet, component: &'a Component) -> Option<Vec<&'a str>> {
+/// A way along what components `need` from one back to itself. Every component is looked at once.
+pub(crate) fn cycle<'a>(
+    fleet: &'a Fleet,
+    component: &'a Component,
+    need: impl Fn(&'a Component) -> Vec<&'a String>,
+) -> Option<Vec<&'a str>> {
     let mut came_from: BTreeMap<&str, &str> = BTreeMap::new();
     let mut open = vec![component];
     while let Some(from) = open.pop() {
-        for next in &from.depends_on {
+        for next in need(from) {
             if *next == component.id {
                 let mut path = vec![component.id.as_str(), from.id.as_str()];
                 while let Some(earlier) = path.last().and_then(|last| came_from.get(last)) {
@@ -213,107 +367,180 @@ fn cycle<'a>(fleet: &'a Fleet, component: &'a Component) -> Option<Vec<&'a str>>
 }
 
 fn cluster_violations(fleet: &Fleet, cluster: &Cluster, broken: &BTreeSet<Key>) -> Vec<Violation> {
-    let mut found = references(fleet, cluster, broken);
-    let assigned: BTreeMap<_, _> =
-        cluster.platform_components.iter().map(|reference| (reference.id.as_str(), reference)).collect();
-    for (at, reference) in cluster.platform_components.iter().enumerate() {
-        if let Some(catalog) = fleet.component(&reference.id) {
-            let pointer = format!("/{PLATFORM_COMPONENTS}/{at}");
-            found.extend(dependencies(fleet, &assigned, reference, catalog, &pointer));
-            found.extend(version(reference, catalog, &pointer));
-            found.extend(values(cluster, reference, catalog, &pointer));
+    let mut found = references(fleet, &cluster.layer, broken);
+    found.extend(versions(fleet, &cluster.layer));
+    let Some(components) = fleet.resource_type(PLATFORM_COMPONENTS) else { return found };
+    let assigned: Vec<Assigned<'_>> = fleet
+        .sources(cluster, components, |_| true)
+        .filter_map(|source| Assigned::of(cluster, source))
+        .collect();
+    let by_id: BTreeMap<_, _> = assigned.iter().map(|one| (one.input.id, one)).collect();
+    for one in &assigned {
+        let mut wrong = dependencies(fleet, &by_id, one);
+        wrong.extend(requirements(cluster, &by_id, one));
+        if !wrong.is_empty() {
+            found.extend(Place::of(fleet, cluster, PLATFORM_COMPONENTS, one.input.id).all(wrong));
         }
+        found.extend(values(fleet, cluster, one));
     }
-    let ids: BTreeSet<_> =
-        assigned.keys().copied().chain(cluster.patches.keys().map(String::as_str)).collect();
-    for id in ids {
-        if let Some(component) = fleet.component(id) {
-            found.extend(cluster.check_delivery(id, component.delivery));
-        }
-    }
-    found.extend(overrides(fleet, cluster));
-    found.extend(shared_releases(fleet, cluster));
+    found.extend(deliveries(fleet, &cluster.layer));
+    found.extend(overridden(fleet, cluster));
+    found.extend(shared_releases(fleet, cluster, &assigned));
     let polled = fleet.types().iter().filter(|kind| kind.flux_path().is_some());
     found.extend(polled.filter_map(|kind| answer_size(fleet, cluster, kind)));
     found
 }
 
-fn references(fleet: &Fleet, cluster: &Cluster, broken: &BTreeSet<Key>) -> Vec<Violation> {
-    let components = cluster.platform_components.iter().map(|reference| &reference.id).enumerate();
-    let mut targets: Vec<_> = components
-        .map(|(at, id)| (format!("/{PLATFORM_COMPONENTS}/{at}/id"), Key::new(PLATFORM_COMPONENTS, id)))
-        .collect();
-    targets.extend(
-        cluster.patches.keys().map(|id| (format!("/patches/{id}"), Key::new(PLATFORM_COMPONENTS, id))),
-    );
-    for (plural, references) in &cluster.references {
-        let ids = references.iter().map(|reference| &reference.id).enumerate();
-        targets.extend(ids.map(|(at, id)| (format!("/{plural}/{at}/id"), Key::new(plural, id))));
-    }
-    let missing = targets.into_iter().filter(|(_, key)| fleet.get(key).is_none() && !broken.contains(key));
-    missing
-        .map(|(pointer, key)| Violation::new(pointer, "reference", format!("{key} does not exist")))
-        .collect()
+/// A component that a cluster gets.
+pub(crate) struct Assigned<'a> {
+    pub(crate) catalog: &'a Component,
+    pub(crate) input: ComponentInput<'a>,
 }
 
-fn enabled(reference: &ComponentReference, catalog: &Component) -> bool {
-    reference.enabled.or(catalog.enabled).unwrap_or(true)
+impl<'a> Assigned<'a> {
+    fn of(cluster: &'a Cluster, source: InputSource<'a>) -> Option<Self> {
+        let InputSource::Component(said, patches, catalog) = source else { return None };
+        Some(Assigned { catalog, input: ComponentInput::merge(cluster, said, patches, catalog) })
+    }
+}
+
+/// Where what a cluster gets stands: in its own document, or in the highest of its profiles that speaks of it.
+struct Place {
+    document: Option<Key>,
+    pointer: String,
+}
+
+impl Place {
+    fn of(fleet: &Fleet, cluster: &Cluster, plural: &str, id: &str) -> Self {
+        Self::found(fleet, cluster, |layer| layer.position(plural, id).map(|at| Layer::pointer(plural, at)))
+    }
+
+    fn of_patches(fleet: &Fleet, cluster: &Cluster, id: &str) -> Self {
+        Self::found(fleet, cluster, |layer| layer.patches.get(id).map(|_| format!("/{PATCHES}/{id}")))
+    }
+
+    fn found(fleet: &Fleet, cluster: &Cluster, within: impl Fn(&Layer) -> Option<String>) -> Self {
+        if let Some(pointer) = within(&cluster.layer) {
+            return Place { document: None, pointer };
+        }
+        let mut profiles = fleet.profiles_of(&cluster.id).rev();
+        let found = profiles.find_map(|profile| Some((profile, within(&profile.layer)?)));
+        match found {
+            Some((profile, pointer)) => Place { document: Some(Key::new(PROFILES, &profile.id)), pointer },
+            None => Place { document: None, pointer: String::new() },
+        }
+    }
+
+    fn all<'a>(
+        &'a self,
+        wrong: impl IntoIterator<Item = Violation> + 'a,
+    ) -> impl Iterator<Item = Violation> + 'a {
+        wrong.into_iter().map(|violation| {
+            let violation = violation.under(&self.pointer);
+            Violation { document: self.document.clone(), ..violation }
+        })
+    }
+}
+
+fn references(fleet: &Fleet, layer: &Layer, broken: &BTreeSet<Key>) -> Vec<Violation> {
+    let pointer = |plural: &str, id: &str| match layer.position(plural, id) {
+        Some(at) => format!("{}/id", Layer::pointer(plural, at)),
+        None if layer.patches.contains_key(id) => format!("/{PATCHES}/{id}"),
+        None => format!("/{UNSET_PATCHES}/{id}"),
+    };
+    let mut seen = BTreeSet::new();
+    let targets = layer.targets().filter(|target| seen.insert(*target));
+    let missing = targets.filter(|(plural, id)| {
+        let key = Key::new(*plural, *id);
+        fleet.get(&key).is_none() && !broken.contains(&key)
+    });
+    let missing = missing.map(|(plural, id)| {
+        Violation::new(pointer(plural, id), "reference", format!("{plural}/{id} does not exist"))
+    });
+    missing.collect()
+}
+
+/// What is wrong with what `layer` says of components, by how they are delivered.
+fn deliveries(fleet: &Fleet, layer: &Layer) -> Vec<Violation> {
+    let referred = layer.platform_components.iter().map(|reference| &reference.id);
+    let ids: BTreeSet<&String> = referred.chain(layer.patches.keys()).collect();
+    let known = ids.into_iter().filter_map(|id| Some((id, fleet.component(id)?)));
+    known.flat_map(|(id, component)| layer.check_delivery(id, component.delivery)).collect()
+}
+
+/// What is wrong with what the cluster says instead of definitions, over its profiles.
+fn overridden(fleet: &Fleet, cluster: &Cluster) -> Vec<Violation> {
+    let mut found = Vec::new();
+    for kind in fleet.types().iter().filter(|kind| !kind.overridable().is_empty()) {
+        for source in fleet.sources(cluster, kind, |_| true) {
+            let InputSource::Definition(said, _) = source else { continue };
+            // What a profile says by itself is judged there.
+            let Some(at) = cluster.layer.position(kind.plural(), &said.top.id) else { continue };
+            let wrong = overrides(fleet, kind.plural(), said).into_iter();
+            found.extend(wrong.map(|violation| violation.under(&Layer::pointer(kind.plural(), at))));
+        }
+    }
+    found
 }
 
 /// A component waits for ever for one that its cluster does not install, or installs the other way.
 fn dependencies(
     fleet: &Fleet,
-    assigned: &BTreeMap<&str, &ComponentReference>,
-    reference: &ComponentReference,
-    catalog: &Component,
-    pointer: &str,
+    assigned: &BTreeMap<&str, &Assigned<'_>>,
+    one: &Assigned<'_>,
 ) -> Vec<Violation> {
-    if !enabled(reference, catalog) {
+    if !one.input.enabled {
         return Vec::new();
     }
     let judge = |needed: &String| {
-        let id = &reference.id;
+        let id = one.input.id;
         let Some(other) = assigned.get(needed.as_str()) else {
+            // What does not exist is said of the catalog.
+            fleet.component(needed)?;
             return Some((
                 "dependency_missing",
                 format!("{id} depends on {needed}, which this cluster does not have"),
             ));
         };
-        let needed_catalog = fleet.component(needed)?;
-        if !enabled(other, needed_catalog) {
+        if !other.input.enabled {
             return Some((
                 "dependency_disabled",
                 format!("{id} depends on {needed}, which is disabled here"),
             ));
         }
-        (needed_catalog.delivery != catalog.delivery).then(|| {
+        (other.input.delivery != one.input.delivery).then(|| {
             let message = format!(
                 "{id} depends on {needed}, which is delivered the other way; Flux cannot wait across"
             );
             ("dependency_delivery", message)
         })
     };
-    let found = catalog.depends_on.iter().filter_map(judge);
-    found.map(|(code, message)| Violation::new(pointer, code, message)).collect()
+    let found = one.catalog.depends_on.iter().filter_map(judge);
+    found.map(|(code, message)| Violation::new("", code, message)).collect()
 }
 
 /// What a component's patches and values do to each other: they share one ConfigMap, and a patch must
 /// find room where the values leave it.
-fn values(
-    cluster: &Cluster,
-    reference: &ComponentReference,
-    catalog: &Component,
-    pointer: &str,
-) -> Vec<Violation> {
+fn values(fleet: &Fleet, cluster: &Cluster, one: &Assigned<'_>) -> Vec<Violation> {
     const MAX_CONFIG_MAP_BYTES: usize = 1024 * 1024;
     const BYTES_FOR_A_KEY: usize = 512;
-    if catalog.delivery != Delivery::Helm {
+    let input = &one.input;
+    if input.delivery != Delivery::Helm {
         return Vec::new();
     }
-    let input = ComponentInput::merge(cluster, reference, catalog);
     let values = input.release.get("values").unwrap_or(&Value::Null);
-    let keys = input.patches.keys().map(String::as_str);
-    let mut found = check_helm_values(keys, values, &format!("/patches/{}", reference.id));
+    let keys = || input.patches.keys().map(String::as_str);
+    let mut wrong = check_helm_values(keys(), values, "");
+    // Each layer alone is judged by itself; put over each other keys may still be in each other's way.
+    let has = |layer: &Layer| layer.patches.contains_key(input.id);
+    let profiles = fleet.profiles_of(&cluster.id).filter(|profile| has(&profile.layer)).count();
+    if profiles + usize::from(has(&cluster.layer)) > 1 {
+        wrong.extend(check_helm_keys(keys(), ""));
+    }
+    let mut found: Vec<_> = match wrong.is_empty() {
+        true => Vec::new(),
+        false => Place::of_patches(fleet, cluster, input.id).all(wrong).collect(),
+    };
     // Each patch stands there as written and escaped.
     let patches: usize = input.patches.values().map(|value| 2 * value.len() + BYTES_FOR_A_KEY).sum();
     let bytes = patches + length_in_go(values.to_string().as_bytes());
@@ -321,46 +548,46 @@ fn values(
         let message = format!(
             "its patches and values take up to {bytes} bytes in a ConfigMap; Kubernetes takes {MAX_CONFIG_MAP_BYTES}"
         );
-        found.push(Violation::new(pointer, "too_large", message));
+        let place = Place::of(fleet, cluster, PLATFORM_COMPONENTS, input.id);
+        found.extend(place.all([Violation::new("", "too_large", message)]));
     }
     found
 }
 
 /// Two HelmReleases of one name and namespace would upgrade each other for ever.
-fn shared_releases(fleet: &Fleet, cluster: &Cluster) -> Vec<Violation> {
-    let mut first: BTreeMap<(String, String), &str> = BTreeMap::new();
+fn shared_releases(fleet: &Fleet, cluster: &Cluster, assigned: &[Assigned<'_>]) -> Vec<Violation> {
+    let mut first: BTreeMap<(&str, &str), &str> = BTreeMap::new();
     let mut found = Vec::new();
-    for (at, reference) in cluster.platform_components.iter().enumerate() {
-        let catalog = fleet.component(&reference.id);
-        let Some(catalog) = catalog.filter(|catalog| catalog.delivery == Delivery::Helm) else { continue };
-        let input = ComponentInput::merge(cluster, reference, catalog);
-        let text = |key: &str| input.release.get(key).and_then(Value::as_str).unwrap_or(input.id).to_owned();
+    for Assigned { input, .. } in assigned.iter().filter(|one| one.input.delivery == Delivery::Helm) {
+        let text = |key: &str| input.release.get(key).and_then(Value::as_str).unwrap_or(input.id);
         let place = (text("target_namespace"), text("name"));
         // A component that is listed twice is said to be.
-        if let Some(other) = first.get(&place).filter(|other| **other != reference.id) {
+        if let Some(other) = first.get(&place).filter(|other| **other != input.id) {
             let message = format!(
                 "{} and {other} would both be the release {} in namespace {}",
                 input.id, place.1, place.0
             );
-            found.push(Violation::new(
-                format!("/{PLATFORM_COMPONENTS}/{at}/release"),
-                "release_taken",
-                message,
-            ));
+            let violation = Violation::new("/release", "release_taken", message);
+            found.extend(Place::of(fleet, cluster, PLATFORM_COMPONENTS, input.id).all([violation]));
         } else {
-            first.insert(place, &reference.id);
+            first.insert(place, input.id);
         }
     }
     found
 }
 
-/// A cluster's own version must be one for what installs it; the catalog's is judged with the catalog.
-fn version(reference: &ComponentReference, catalog: &Component, pointer: &str) -> Option<Violation> {
-    let installed = match (reference.oci_tag.as_deref()?, catalog.delivery) {
-        ("latest", Delivery::Helm) => catalog.component_version.as_deref()?,
-        (tag, _) => tag,
+/// A layer's own versions must be such for what installs them; the catalog's are judged with the catalog.
+fn versions(fleet: &Fleet, layer: &Layer) -> Vec<Violation> {
+    let judge = |(at, reference): (usize, &ComponentReference)| {
+        let catalog = fleet.component(&reference.id)?;
+        let installed = match (reference.oci_tag.as_deref()?, catalog.delivery) {
+            ("latest", Delivery::Helm) => catalog.component_version.as_deref()?,
+            (tag, _) => tag,
+        };
+        let pointer = format!("{}/oci_tag", Layer::pointer(PLATFORM_COMPONENTS, at));
+        check_version(installed, catalog.delivery, &pointer)
     };
-    check_version(installed, catalog.delivery, &format!("{pointer}/oci_tag"))
+    layer.platform_components.iter().enumerate().filter_map(judge).collect()
 }
 
 fn answer_size(fleet: &Fleet, cluster: &Cluster, kind: &ResourceType) -> Option<Violation> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use flux_resourceset_model::change::Key;
 use flux_resourceset_model::{
-    Body, CLUSTERS, Cluster, PATCHES, PLATFORM_COMPONENTS, ResourceType, TOMBSTONES,
+    Body, CLUSTERS, Cluster, PATCHES, PLATFORM_COMPONENTS, PROFILES, ResourceType, TOMBSTONES, UNSET_PATCHES,
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -25,6 +25,8 @@ pub enum Origin {
     Override,
     /// The cluster's patches.
     Patch,
+    /// A profile of the cluster.
+    Profile,
     /// The definition.
     Definition,
     /// The cluster's own document.
@@ -71,6 +73,9 @@ pub struct Overrode {
     pub value: Value,
     /// What says so.
     pub from: Origin,
+    /// The document in which that stands.
+    #[serde(serialize_with = "as_text")]
+    pub document: Key,
 }
 
 /// Why there is nothing to explain.
@@ -119,31 +124,39 @@ impl Fleet {
 }
 
 /// A cluster, and the document in which it stands.
-struct Subject<'a> {
+pub(crate) struct Subject<'a> {
     fleet: &'a Fleet,
-    cluster: &'a Cluster,
-    key: Key,
+    pub(crate) cluster: &'a Cluster,
+    pub(crate) key: Key,
     /// Where in that document.
-    place: Field,
-    body: Body,
+    pub(crate) place: Field,
+    pub(crate) body: Body,
+    /// Its profiles, the highest first.
+    profiles: Vec<(Key, Body)>,
 }
 
 impl<'a> Subject<'a> {
-    fn of(fleet: &'a Fleet, id: &str) -> Option<Self> {
+    pub(crate) fn of(fleet: &'a Fleet, id: &str) -> Option<Self> {
         let cluster = fleet.subject(id)?;
         let held = fleet.cluster(id).is_none();
         let (plural, place) =
             if held { (TOMBSTONES, Field::new(["cluster"])) } else { (CLUSTERS, Field::document()) };
         let key = Key::new(plural, id);
         let body = fleet.get(&key)?.to_body();
-        Some(Subject { fleet, cluster, key, place, body })
+        let profiles = fleet.profiles_of(id).rev().map(|profile| Key::new(PROFILES, &profile.id));
+        let profiles = profiles.filter_map(|key| Some((fleet.get(&key)?.to_body(), key)));
+        let profiles = profiles.map(|(body, key)| (key, body)).collect();
+        Some(Subject { fleet, cluster, key, place, body, profiles })
     }
 
-    fn inputs(&self, kind: &ResourceType, wanted: Option<&str>) -> Vec<ExplainedInput> {
-        let explained = self.fleet.inputs(self.cluster, kind).filter_map(|input| {
-            let Ok(Value::Object(input)) = serde_json::to_value(input) else { return None };
-            let id = input.get("id")?.as_str()?.to_owned();
-            wanted.is_none_or(|wanted| wanted == id).then(|| self.input(kind, id, &input))
+    pub(crate) fn inputs(&self, kind: &ResourceType, wanted: Option<&str>) -> Vec<ExplainedInput> {
+        let is_wanted = |id: &str| wanted.is_none_or(|wanted| wanted == id);
+        let sources = self.fleet.sources(self.cluster, kind, is_wanted);
+        let explained = sources.filter_map(|source| {
+            let Ok(Value::Object(input)) = serde_json::to_value(source.input(self.cluster, kind)) else {
+                return None;
+            };
+            Some(self.input(kind, source.id().to_owned(), &input))
         });
         explained.collect()
     }
@@ -179,7 +192,7 @@ struct Sources<'a> {
     definition: Body,
     /// What the definition is called.
     origin: Origin,
-    /// The properties that the cluster's reference may override.
+    /// The properties that references may override.
     overrides: &'a BTreeSet<String>,
 }
 
@@ -190,12 +203,20 @@ struct Layer<'a> {
     document: &'a Key,
     field: Field,
     value: Option<&'a Value>,
+    /// The keys of lower layers that do not hold here.
+    unset: Option<&'a Value>,
 }
 
 impl<'a> Layer<'a> {
     fn below(&self, key: &str) -> Self {
         let value = self.value.and_then(|value| value.get(key));
-        Layer { field: self.field.below(key), value, ..self.clone() }
+        Layer { field: self.field.below(key), value, unset: None, ..self.clone() }
+    }
+
+    /// Whether lower layers have no say in what stands under `key`.
+    fn covers(&self, key: &str) -> bool {
+        let unset = self.unset.and_then(Value::as_array).into_iter().flatten();
+        self.value.is_some_and(|value| !value.is_object()) || unset.into_iter().any(|one| one == key)
     }
 }
 
@@ -205,11 +226,15 @@ impl Sources<'_> {
         let component = self.origin == Origin::Catalog;
         let Key { kind, id } = &self.key;
         match path {
-            ["id"] => vec![self.of_cluster(Origin::Cluster, &[kind, id, "id"])],
+            // Who speaks of it last, has it there; what lower layers say of that is the same.
+            ["id"] => {
+                let said = self.said(Origin::Cluster, &[kind, id, "id"]);
+                said.into_iter().filter(|layer| layer.value.is_some()).take(1).collect()
+            }
             ["cluster", "name"] => vec![self.of_cluster(Origin::Cluster, &["cluster_name"])],
             ["cluster", "dns"] => vec![self.of_cluster(Origin::Cluster, &["cluster_dns"])],
             ["cluster", field] => vec![self.of_cluster(Origin::Cluster, &[field])],
-            ["patches"] if component => vec![self.of_cluster(Origin::Patch, &[PATCHES, id])],
+            ["patches"] if component => self.patches(),
             ["on_remove"] => self.overridable("on_remove"),
             ["enabled" | "component_path" | "release"] | ["source", "oci_tag"] if component => {
                 self.overridable(path[path.len() - 1])
@@ -222,19 +247,38 @@ impl Sources<'_> {
 
     fn overridable(&self, field: &str) -> Vec<Layer<'_>> {
         let Key { kind, id } = &self.key;
-        vec![self.of_cluster(Origin::Override, &[kind, id, field]), self.of_definition(field)]
+        let mut layers = self.said(Origin::Override, &[kind, id, field]);
+        layers.push(self.of_definition(field));
+        layers
+    }
+
+    fn patches(&self) -> Vec<Layer<'_>> {
+        let id = &self.key.id;
+        let layers = self.said(Origin::Patch, &[PATCHES, id]).into_iter();
+        let unset = self.said(Origin::Patch, &[UNSET_PATCHES, id]);
+        layers.zip(unset).map(|(layer, unset)| Layer { unset: unset.value, ..layer }).collect()
+    }
+
+    /// What the cluster and its profiles say at `steps`, the highest first; `origin` is the cluster's.
+    fn said(&self, origin: Origin, steps: &[&str]) -> Vec<Layer<'_>> {
+        let profiles = self.subject.profiles.iter().map(|(key, body)| {
+            let field = Field::new(steps.iter().copied());
+            let value = field.value(&key.kind, body);
+            Layer { origin: Origin::Profile, document: key, field, value, unset: None }
+        });
+        std::iter::once(self.of_cluster(origin, steps)).chain(profiles).collect()
     }
 
     fn of_cluster(&self, origin: Origin, steps: &[&str]) -> Layer<'_> {
         let Subject { key, place, body, .. } = self.subject;
         let field = steps.iter().fold(place.clone(), |field, step| field.below(*step));
         let value = field.value(&key.kind, body);
-        Layer { origin, document: key, field, value }
+        Layer { origin, document: key, field, value, unset: None }
     }
 
     fn of_definition(&self, name: &str) -> Layer<'_> {
         let value = self.definition.get(name);
-        Layer { origin: self.origin, document: &self.key, field: Field::new([name]), value }
+        Layer { origin: self.origin, document: &self.key, field: Field::new([name]), value, unset: None }
     }
 }
 
@@ -243,7 +287,8 @@ fn descend(path: &[&str], value: &Value, layers: &[Layer<'_>], found: &mut Vec<E
     match value {
         Value::Object(fields) if !fields.is_empty() => {
             for (key, value) in fields {
-                let layers: Vec<_> = layers.iter().map(|layer| layer.below(key)).collect();
+                let end = layers.iter().position(|layer| layer.covers(key)).map_or(layers.len(), |at| at + 1);
+                let layers: Vec<_> = layers.iter().take(end).map(|layer| layer.below(key)).collect();
                 descend(&[path, &[key]].concat(), value, &layers, found);
             }
         }
@@ -261,10 +306,13 @@ fn explained(path: &[&str], value: &Value, layers: &[Layer<'_>]) -> Option<Expla
     let mut saying = layers.iter().filter(says);
     let (layer, from) = match saying.next() {
         Some(layer) => (layer, layer.origin),
+        // Patches have no lowest layer but those of clusters and profiles.
+        None if path == ["patches"] => (layers.first()?, Origin::Default),
         None => (layers.last()?, Origin::Default),
     };
-    let overrode =
-        saying.next().and_then(|lower| Some(Overrode { value: lower.value?.clone(), from: lower.origin }));
+    let overrode = saying.next().and_then(|lower| {
+        Some(Overrode { value: lower.value?.clone(), from: lower.origin, document: lower.document.clone() })
+    });
     let mut text = String::new();
     path.iter().for_each(|key| push_key(&mut text, key));
     let (document, field) = (layer.document.clone(), layer.field.clone());

@@ -6,7 +6,7 @@ use std::convert::Infallible;
 use std::fmt;
 use std::str::FromStr;
 
-use flux_resourceset_model::{Body, CLUSTERS, TOMBSTONES};
+use flux_resourceset_model::{Body, CLUSTERS, PROFILES, TOMBSTONES};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
@@ -207,7 +207,7 @@ fn gather(plural: &str, field: Field, value: &Value, found: &mut BTreeMap<Field,
 fn is_list(plural: &str, steps: &[String]) -> bool {
     match steps {
         // What is referred to has an id, of whichever type it is; the one other list has plain names.
-        [list] => plural == CLUSTERS && list != "aliases",
+        [list] => (plural == CLUSTERS && list != "aliases") || plural == PROFILES,
         // A tombstone holds a cluster.
         [held, list] if plural == TOMBSTONES && held == "cluster" => {
             is_list(CLUSTERS, std::slice::from_ref(list))

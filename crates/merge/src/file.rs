@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use flux_resourceset_model::change::{DocumentChange, Key, Operation, Verb};
 use flux_resourceset_model::{
-    FREEZES, RESOURCE_TYPES, Resource, ResourceType, Rules, SOURCES, TOMBSTONES, Types, Violation,
+    FREEZES, PROFILES, RESOURCE_TYPES, Resource, ResourceType, Rules, SOURCES, TOMBSTONES, Types, Violation,
 };
 use serde_json::Value;
 
@@ -29,7 +29,8 @@ impl Fleet {
     /// documents, ordered by id; types of which there are none only where people write them. What
     /// sources own is not in it, since applying the file says so.
     pub fn export(&self, out: &mut Vec<u8>) {
-        let described = |kind: &ResourceType| ![TOMBSTONES, FREEZES, RESOURCE_TYPES].contains(&kind.plural());
+        let described =
+            |kind: &ResourceType| ![TOMBSTONES, FREEZES, RESOURCE_TYPES, PROFILES].contains(&kind.plural());
         let kinds = self.types().iter().filter(|kind| kind.plural() != SOURCES);
         let kinds = kinds.filter(|kind| described(kind.as_ref()) || self.len(kind.plural()) > 0);
         out.push(b'{');
@@ -242,8 +243,7 @@ mod tests {
         /clusters/2/id: `id` is required (missing_field)
         /namespaces/1/id: `n` is already the id of /namespaces/0 (repeated)
         /namespaces/2: a document is a JSON object (type)
-        /profiles: `profiles` is not a resource type; known are clusters, platform_components, namespaces, rolebindings, freezes, resource_types, tombstones (unknown_field)
-        /sources: `sources` is not a resource type; known are clusters, platform_components, namespaces, rolebindings, freezes, resource_types, tombstones (unknown_field)
+        /sources: `sources` is not a resource type; known are clusters, profiles, platform_components, namespaces, rolebindings, freezes, resource_types, tombstones (unknown_field)
         "#);
     }
 

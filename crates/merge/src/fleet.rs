@@ -1,16 +1,21 @@
 //! The Fleet: every document of one revision, with the indexes that answers and checks need.
 //! It never changes; a write makes the next one, which shares what did not change.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
 use flux_resourceset_model::change::{DocumentChange, Key};
 use flux_resourceset_model::{
-    Body, CLUSTERS, Cluster, Component, Definition, DnsName, FREEZES, Freeze, PLATFORM_COMPONENTS,
-    RESOURCE_TYPES, Resource, ResourceType, Rules, SOURCES, Source, TOMBSTONES, Tombstone, Types, Violation,
+    Body, CLUSTERS, Cluster, Component, Definition, DnsName, Expiry, FREEZES, Freeze, Layer,
+    PLATFORM_COMPONENTS, PROFILES, Profile, RESOURCE_TYPES, Resource, ResourceType, Rules, SOURCES, Selector,
+    Source, TOMBSTONES, Tombstone, Types, Violation,
 };
 use imbl::{OrdMap, OrdSet};
+
+use crate::clash::Clash;
+use crate::labels::{Labels, Selectors};
+use crate::stack::{Stack, Stacks};
 
 /// One document of a fleet.
 #[derive(Debug)]
@@ -33,9 +38,12 @@ impl Document {
 
     /// The cluster that it is or holds.
     fn cluster(&self) -> Option<&Cluster> {
+        cluster_of(&self.resource)
+    }
+
+    pub(crate) fn profile(&self) -> Option<&Profile> {
         match &self.resource {
-            Resource::Cluster(cluster) => Some(cluster),
-            Resource::Tombstone(tombstone) => tombstone.held.as_deref(),
+            Resource::Profile(profile) => Some(profile),
             _ => None,
         }
     }
@@ -91,6 +99,16 @@ pub struct Fleet {
     holders: OrdMap<DnsName, Holder>,
     /// Which documents refer to a definition or a catalog entry.
     referrers: OrdMap<Key, OrdSet<Key>>,
+    /// Of every subject.
+    labels: Labels,
+    /// Of every profile.
+    selectors: Selectors,
+    stacks: Stacks,
+    /// The subjects whose profiles may have changed since the stacks were made.
+    unsettled: BTreeSet<Arc<str>>,
+    /// Each reference of a subject that is meant to stand for a time only, with its subject and which of
+    /// the subject's it is.
+    expiring: OrdSet<(Expiry, Arc<str>, usize)>,
 }
 
 impl Fleet {
@@ -103,26 +121,34 @@ impl Fleet {
             tables: BTreeMap::new(),
             holders: OrdMap::new(),
             referrers: OrdMap::new(),
+            labels: Labels::default(),
+            selectors: Selectors::default(),
+            stacks: Stacks::default(),
+            unsettled: BTreeSet::new(),
+            expiring: OrdSet::new(),
         }
     }
 
     /// The fleet of all documents of a store at `revision`, each with the revision that wrote it.
     ///
     /// # Errors
-    /// A type that this release does not know, a document that it cannot read, a dangling reference, or
-    /// one DNS name held twice: from such documents a wrong answer could be made, so none is made.
+    /// A type that this release does not know, a document that it cannot read, a dangling reference, one DNS
+    /// name held twice, or profiles between which nothing decides: from such documents a wrong answer could
+    /// be made, so none is made.
     pub fn load(
         rules: Rules,
         revision: u64,
         documents: impl IntoIterator<Item = (Key, u64, Vec<u8>)>,
     ) -> Result<Self, LoadError> {
         let mut fleet = Fleet::empty(rules);
-        let (types, others): (Vec<_>, Vec<_>) =
-            documents.into_iter().partition(|(key, ..)| key.kind == RESOURCE_TYPES);
-        for (key, written, body) in types.into_iter().chain(others) {
+        let mut documents: Vec<_> = documents.into_iter().collect();
+        // What a document is, is said by its type; and so each cluster is selected once.
+        documents.sort_by_key(|(key, ..)| (key.kind != RESOURCE_TYPES, key.kind != PROFILES));
+        for (key, written, body) in documents {
             fleet.put(&key, written, &body)?;
         }
         fleet.revision = revision;
+        fleet.settle_undisputed()?;
         for (target, referrers) in &fleet.referrers {
             if fleet.get(target).is_none() {
                 return Err(fleet.dangling(target, referrers.get_min()));
@@ -150,6 +176,7 @@ impl Fleet {
             }
         }
         next.revision = revision;
+        next.settle_undisputed()?;
         for change in documents {
             next.refuse_dangling(&change.key)?;
             next.refuse_orphans(&change.key)?;
@@ -214,11 +241,6 @@ impl Fleet {
         }
     }
 
-    /// The clusters that are not deleted, by id.
-    pub(crate) fn clusters_by_id(&self) -> impl Iterator<Item = &Cluster> {
-        self.list(CLUSTERS).filter_map(|(_, document)| document.cluster())
-    }
-
     /// The cluster `id`, or the one that its tombstone holds: what it gets, or would get once it is back.
     pub fn subject(&self, id: &str) -> Option<&Cluster> {
         self.cluster(id).or_else(|| self.tombstone(id)?.held.as_deref())
@@ -240,6 +262,88 @@ impl Fleet {
             (None, _) => held.next(),
             _ => clusters.next(),
         })
+    }
+
+    /// The clusters, held ones too, that `selector` selects, ordered by id. Costs about what it selects,
+    /// where it asks for a label at all.
+    pub fn selected_by<'a>(&'a self, selector: &'a Selector) -> impl Iterator<Item = &'a str> {
+        let narrowed = self.labels.candidates(selector);
+        let all = narrowed.is_none().then(|| self.subjects()).into_iter().flatten();
+        let candidates = narrowed.into_iter().flatten().chain(all);
+        candidates
+            .filter_map(|id| self.subject(id))
+            .filter(|cluster| selector.matches(|key| cluster.label(key)))
+            .map(|cluster| cluster.id.as_str())
+    }
+
+    /// One profile.
+    pub fn profile(&self, id: &str) -> Option<&Profile> {
+        self.get(&Key::new(PROFILES, id))?.profile()
+    }
+
+    /// The profiles of the cluster `id`, held or not: the lowest first.
+    pub fn profiles_of(&self, id: &str) -> impl DoubleEndedIterator<Item = &Profile> {
+        self.stack(id).into_iter().flat_map(Stack::profiles)
+    }
+
+    /// How many references of clusters, held ones too, are meant to stand for a time only.
+    pub fn expiring(&self) -> usize {
+        self.expiring.len()
+    }
+
+    /// How many of them have expired by the moment `at`, in milliseconds since 1970-01-01 UTC.
+    pub fn expired(&self, at: i64) -> usize {
+        let end = (Expiry { at: at.saturating_add(1) }, Arc::from(""), 0);
+        self.expiring.range(..end).count()
+    }
+
+    /// What the profiles of the cluster `id` come to.
+    pub(crate) fn stack(&self, id: &str) -> Option<&Stack> {
+        debug_assert!(self.unsettled.is_empty(), "the stacks are made before they are looked at");
+        self.stacks.of(id)
+    }
+
+    /// Finds the profiles of every cluster of which they may have changed; who these are.
+    pub(crate) fn settle(&mut self) -> BTreeSet<Arc<str>> {
+        let unsettled = std::mem::take(&mut self.unsettled);
+        for id in &unsettled {
+            let profiles = self.subject(id).map(|cluster| self.matching(cluster)).unwrap_or_default();
+            self.stacks.set(id, profiles);
+        }
+        unsettled
+    }
+
+    /// The profiles that match `cluster`, the lowest first.
+    fn matching(&self, cluster: &Cluster) -> Vec<(Arc<str>, Arc<Document>)> {
+        let Some(table) = self.tables.get(PROFILES) else { return Vec::new() };
+        let candidates = self.selectors.candidates(cluster);
+        let mut matching: Vec<_> = candidates
+            .filter_map(|id| Some((id, table.get(id)?)))
+            .filter(|(_, document)| document.profile().is_some_and(|profile| profile.matches(cluster)))
+            .map(|(id, document)| (Arc::clone(id), Arc::clone(document)))
+            .collect();
+        matching.sort_by(|(one, document), (other, its)| {
+            let priority = |document: &Document| document.profile().map(|profile| profile.priority);
+            priority(document).cmp(&priority(its)).then_with(|| one.cmp(other))
+        });
+        matching.dedup_by(|(one, _), (other, _)| one == other);
+        matching
+    }
+
+    fn settle_undisputed(&mut self) -> Result<(), LoadError> {
+        for id in self.settle() {
+            if let Some(clash) = self.clashes(&id).next() {
+                let profile = Key::new(PROFILES, &clash.profiles[0]);
+                return Err(LoadError::new(&profile, format!("{} for {id}", clash.sentence())));
+            }
+        }
+        Ok(())
+    }
+
+    /// What nothing decides for the cluster `id`.
+    pub(crate) fn clashes<'a>(&'a self, id: &str) -> impl Iterator<Item = &'a Clash> {
+        let disputed = self.stack(id).zip(self.subject(id));
+        disputed.into_iter().flat_map(|(stack, cluster)| stack.clashes_of(cluster))
     }
 
     /// The freezes that hold `cluster`, by id.
@@ -303,6 +407,10 @@ impl Fleet {
         self.remove(key);
         let id: Arc<str> = key.id.as_str().into();
         self.index(key, &id, &resource);
+        if let Resource::Profile(profile) = &resource {
+            self.selectors.insert(&id, &profile.selector);
+            self.unsettle(&profile.selector);
+        }
         if let Resource::Type(definition) = &resource {
             let types = self.types.with(definition);
             self.types = types.map_err(|error| LoadError::new(key, error.0))?;
@@ -316,6 +424,12 @@ impl Fleet {
         Ok(())
     }
 
+    /// The profiles of whom `selector` selects are looked for anew.
+    fn unsettle(&mut self, selector: &Selector) {
+        let selected: Vec<Arc<str>> = self.selected_by(selector).map(Arc::from).collect();
+        self.unsettled.extend(selected);
+    }
+
     pub(crate) fn remove(&mut self, key: &Key) {
         let table = self.tables.get_mut(key.kind.as_str());
         let Some(document) = table.and_then(|table| table.remove(key.id.as_str())) else { return };
@@ -323,6 +437,17 @@ impl Fleet {
             && let Ok(types) = self.types.without(&definition.plural)
         {
             self.types = types;
+        }
+        if let Some(cluster) = document.cluster() {
+            self.labels.remove(&key.id, cluster);
+            self.unsettled.insert(key.id.as_str().into());
+            for (at, (.., expiry)) in cluster.expiring.iter().enumerate() {
+                self.expiring.remove(&(*expiry, key.id.as_str().into(), at));
+            }
+        }
+        if let Some(profile) = document.profile() {
+            self.selectors.remove(&key.id, &profile.selector);
+            self.unsettle(&profile.selector);
         }
         for dns in dns_of(&document.resource) {
             self.holders.remove(&DnsName::new(dns));
@@ -348,6 +473,13 @@ impl Fleet {
         }
         for target in references_of(resource) {
             self.referrers.entry(target).or_default().insert(key.clone());
+        }
+        if let Some(cluster) = cluster_of(resource) {
+            self.labels.insert(id, cluster);
+            self.unsettled.insert(id.clone());
+            for (at, (.., expiry)) in cluster.expiring.iter().enumerate() {
+                self.expiring.insert((*expiry, id.clone(), at));
+            }
         }
     }
 
@@ -400,30 +532,32 @@ pub(crate) fn dns_of(resource: &Resource) -> Vec<&str> {
     }
 }
 
+/// The cluster that a document is or holds.
+fn cluster_of(resource: &Resource) -> Option<&Cluster> {
+    match resource {
+        Resource::Cluster(cluster) => Some(cluster),
+        Resource::Tombstone(tombstone) => tombstone.held.as_deref(),
+        _ => None,
+    }
+}
+
 /// What a document refers to, each once. A cluster that is held still refers.
 pub(crate) fn references_of(resource: &Resource) -> Vec<Key> {
+    let of_layer = |layer: &Layer| layer.targets().map(|(plural, id)| Key::new(plural, id)).collect();
     let mut targets: Vec<Key> = match resource {
-        Resource::Cluster(cluster) => references_of_cluster(cluster),
-        Resource::Tombstone(tombstone) => {
-            tombstone.held.as_deref().map(references_of_cluster).unwrap_or_default()
+        Resource::Cluster(_) | Resource::Tombstone(_) => {
+            cluster_of(resource).map(|cluster| of_layer(&cluster.layer)).unwrap_or_default()
         }
+        Resource::Profile(profile) => of_layer(&profile.layer),
         Resource::Component(component) => {
-            component.depends_on.iter().map(|id| Key::new(PLATFORM_COMPONENTS, id)).collect()
+            let others = component.depends_on.iter().chain(component.requires.keys());
+            others.map(|id| Key::new(PLATFORM_COMPONENTS, id)).collect()
         }
         Resource::Definition(_) | Resource::Freeze(_) | Resource::Source(_) | Resource::Type(_) => Vec::new(),
     };
     targets.sort();
     targets.dedup();
     targets
-}
-
-fn references_of_cluster(cluster: &Cluster) -> Vec<Key> {
-    let components = cluster.platform_components.iter().map(|reference| &reference.id);
-    let components = components.chain(cluster.patches.keys()).map(|id| Key::new(PLATFORM_COMPONENTS, id));
-    let definitions = cluster.references.iter().flat_map(|(plural, references)| {
-        references.iter().map(move |reference| Key::new(plural, &reference.id))
-    });
-    components.chain(definitions).collect()
 }
 
 /// The violation of a write that would take `dns` from who has it.

@@ -10,12 +10,11 @@ use flux_resourceset_model::{
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::Value;
 
+use crate::layered::{Said, SaidPatches};
 use crate::release::merge_release;
 
 /// What an answer says of an unset version.
 const LATEST: &str = "latest";
-
-static NO_PATCHES: Patches = Patches::new();
 
 /// One input of an answer.
 #[derive(Debug)]
@@ -37,29 +36,29 @@ pub struct ClusterBlock<'a> {
     pub environment: &'a str,
 }
 
-/// A cluster's reference and what it refers to, not merged yet.
+/// What a cluster and its profiles say of an input and what they refer to, not merged yet.
 #[derive(Clone, Copy)]
 pub(crate) enum InputSource<'a> {
-    Component(&'a ComponentReference, &'a Component),
-    Definition(&'a Reference, &'a Definition),
+    Component(Said<'a, ComponentReference>, SaidPatches<'a>, &'a Component),
+    Definition(Said<'a, Reference>, &'a Definition),
 }
 
 impl<'a> InputSource<'a> {
     pub(crate) fn id(self) -> &'a str {
         match self {
-            InputSource::Component(reference, _) => &reference.id,
-            InputSource::Definition(reference, _) => &reference.id,
+            InputSource::Component(said, ..) => &said.top.id,
+            InputSource::Definition(said, _) => &said.top.id,
         }
     }
 
-    /// The input that `cluster`, which refers so, gets.
+    /// The input that `cluster`, of which so is said, gets.
     pub(crate) fn input(self, cluster: &'a Cluster, kind: &'a ResourceType) -> Input<'a> {
         match self {
-            InputSource::Component(reference, catalog) => {
-                Input::Component(Box::new(ComponentInput::merge(cluster, reference, catalog)))
+            InputSource::Component(said, patches, catalog) => {
+                Input::Component(Box::new(ComponentInput::merge(cluster, said, patches, catalog)))
             }
-            InputSource::Definition(reference, definition) => {
-                Input::Definition(DefinitionInput::merge(kind, cluster, reference, definition))
+            InputSource::Definition(said, definition) => {
+                Input::Definition(DefinitionInput::merge(kind, cluster, said, definition))
             }
         }
     }
@@ -67,11 +66,11 @@ impl<'a> InputSource<'a> {
     /// Whether the same is said; two revisions of a fleet share what did not change between them.
     pub(crate) fn equals(self, other: Self) -> bool {
         match (self, other) {
-            (InputSource::Component(one, catalog), InputSource::Component(other, its)) => {
-                one == other && (std::ptr::eq(catalog, its) || catalog == its)
+            (InputSource::Component(one, patches, catalog), InputSource::Component(other, others, its)) => {
+                one.equals(other) && patches.equals(others) && (std::ptr::eq(catalog, its) || catalog == its)
             }
             (InputSource::Definition(one, definition), InputSource::Definition(other, its)) => {
-                one == other && (std::ptr::eq(definition, its) || definition == its)
+                one.equals(other) && (std::ptr::eq(definition, its) || definition == its)
             }
             _ => false,
         }
@@ -117,7 +116,7 @@ impl<'a> ClusterBlock<'a> {
 pub struct Source<'a> {
     /// The catalog's.
     pub oci_url: &'a str,
-    /// The cluster's, else the catalog's, else `latest`.
+    /// The cluster's, else its profiles', else the catalog's, else `latest`.
     pub oci_tag: &'a str,
 }
 
@@ -126,7 +125,7 @@ pub struct Source<'a> {
 pub struct ComponentInput<'a> {
     /// The component's id.
     pub id: &'a str,
-    /// The cluster's, else the catalog's.
+    /// The cluster's, else its profiles', else the catalog's.
     pub component_path: &'a str,
     /// The catalog's, else `latest`.
     pub component_version: &'a str,
@@ -134,50 +133,54 @@ pub struct ComponentInput<'a> {
     pub cluster_env_enabled: bool,
     /// The catalog's.
     pub depends_on: &'a [String],
-    /// The cluster's, else the catalog's, else true.
+    /// The cluster's, else its profiles', else the catalog's, else true.
     pub enabled: bool,
-    /// The cluster's patches of this component, else empty.
-    pub patches: &'a Patches,
+    /// The cluster's patches of this component over those of its profiles, else empty.
+    pub patches: Cow<'a, Patches>,
     /// The cluster.
     pub cluster: ClusterBlock<'a>,
     /// Where it comes from.
     pub source: Source<'a>,
     /// The catalog's, else helm.
     pub delivery: Delivery,
-    /// The cluster's, else the catalog's, else delete.
+    /// The cluster's, else its profiles', else the catalog's, else delete.
     pub on_remove: OnRemove,
-    /// The catalog's with the cluster's merged into it.
+    /// The catalog's with the profiles' and the cluster's merged into it.
     pub release: Cow<'a, Body>,
 }
 
 impl<'a> ComponentInput<'a> {
     pub(crate) fn merge(
         cluster: &'a Cluster,
-        reference: &'a ComponentReference,
+        said: Said<'a, ComponentReference>,
+        patches: SaidPatches<'a>,
         catalog: &'a Component,
     ) -> Self {
+        let component_path = said.highest(|one| one.component_path.as_deref());
+        let oci_tag = said.highest(|one| one.oci_tag.as_deref()).or(catalog.oci_tag.as_deref());
         ComponentInput {
-            id: &reference.id,
-            component_path: reference.component_path.as_deref().unwrap_or(&catalog.component_path),
+            id: &said.top.id,
+            component_path: component_path.unwrap_or(&catalog.component_path),
             component_version: catalog.component_version.as_deref().unwrap_or(LATEST),
             cluster_env_enabled: catalog.cluster_env_enabled.unwrap_or(false),
             depends_on: &catalog.depends_on,
-            enabled: reference.enabled.or(catalog.enabled).unwrap_or(true),
-            patches: cluster.patches.get(&reference.id).unwrap_or(&NO_PATCHES),
+            enabled: said.highest(|one| one.enabled).or(catalog.enabled).unwrap_or(true),
+            patches: patches.merged(),
             cluster: ClusterBlock::of(cluster),
-            source: Source {
-                oci_url: &catalog.oci_url,
-                oci_tag: reference.oci_tag.as_deref().or(catalog.oci_tag.as_deref()).unwrap_or(LATEST),
-            },
+            source: Source { oci_url: &catalog.oci_url, oci_tag: oci_tag.unwrap_or(LATEST) },
             delivery: catalog.delivery,
-            on_remove: reference.on_remove.or(catalog.on_remove).unwrap_or_default(),
-            release: match (catalog.release.is_empty(), reference.release.is_empty()) {
-                (_, true) => Cow::Borrowed(&catalog.release),
-                (true, _) => Cow::Borrowed(&reference.release),
-                _ => Cow::Owned(merge_release(&catalog.release, &reference.release)),
-            },
+            on_remove: said.highest(|one| one.on_remove).or(catalog.on_remove).unwrap_or_default(),
+            release: release(said, catalog),
         }
     }
+}
+
+/// The catalog's with what is said over it, copied only where several layers say something.
+fn release<'a>(said: Said<'a, ComponentReference>, catalog: &'a Component) -> Cow<'a, Body> {
+    let layers = [Some(&catalog.release), said.below.map(|below| &below.release), Some(&said.top.release)];
+    let mut saying = layers.into_iter().flatten().filter(|release| !release.is_empty());
+    let lowest = saying.next().unwrap_or(&catalog.release);
+    saying.fold(Cow::Borrowed(lowest), |merged, over| Cow::Owned(merge_release(&merged, over)))
 }
 
 impl ComponentInput<'_> {
@@ -240,8 +243,8 @@ pub(crate) fn to_value(value: &impl Serialize) -> Value {
 pub struct DefinitionInput<'a> {
     kind: &'a ResourceType,
     definition: &'a Definition,
-    /// What the cluster's reference says instead.
-    overrides: &'a Body,
+    /// What the cluster and its profiles say instead.
+    said: Said<'a, Reference>,
     on_remove: OnRemove,
     cluster: ClusterBlock<'a>,
 }
@@ -250,17 +253,17 @@ impl<'a> DefinitionInput<'a> {
     pub(crate) fn merge(
         kind: &'a ResourceType,
         cluster: &'a Cluster,
-        reference: &'a Reference,
+        said: Said<'a, Reference>,
         definition: &'a Definition,
     ) -> Self {
-        let on_remove = reference.on_remove.or(definition.on_remove).unwrap_or_default();
-        let overrides = &reference.overrides;
-        DefinitionInput { kind, definition, overrides, on_remove, cluster: ClusterBlock::of(cluster) }
+        let on_remove = said.highest(|one| one.on_remove).or(definition.on_remove).unwrap_or_default();
+        DefinitionInput { kind, definition, said, on_remove, cluster: ClusterBlock::of(cluster) }
     }
 
-    /// What was written of the property `name`, by the cluster or else in the definition.
+    /// What was written of the property `name`, by the cluster, in its profiles or else in the definition.
     pub(crate) fn field(&self, name: &str) -> Option<&'a Value> {
-        let overriding = self.overrides.get(name).filter(|_| self.kind.overridable().contains(name));
+        let overridable = self.kind.overridable().contains(name);
+        let overriding = self.said.highest(|one| one.overrides.get(name)).filter(|_| overridable);
         overriding.or_else(|| self.definition.fields.get(name))
     }
 }

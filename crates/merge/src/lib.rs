@@ -18,25 +18,33 @@
 
 mod answer;
 mod check;
+mod clash;
 mod difference;
+mod effective;
+mod exception;
 mod explain;
 mod field;
 mod file;
 mod fleet;
 mod input;
+mod labels;
 mod last_change;
+mod layered;
 mod list;
 mod part;
 mod plan;
 mod prepare;
 mod refusal;
 mod release;
+mod requirement;
 mod revert;
 mod rewrite;
 mod source_apply;
+mod stack;
 
 pub use answer::NoAnswer;
 pub use difference::{FieldChange, difference};
+pub use exception::Exception;
 pub use explain::{ExplainedField, ExplainedInput, NoExplanation, Origin, Overrode};
 pub use field::{Field, FieldDifference, changed_between, field_differences};
 pub use file::PreparedFile;

@@ -1,7 +1,7 @@
 //! Parts of documents as values: put in, taken out, brought into the form that is stored.
 
 use flux_resourceset_model::change::{Key, Part};
-use flux_resourceset_model::{Body, PATCHES, PLATFORM_COMPONENTS, Parts, ResourceType};
+use flux_resourceset_model::{Body, PATCHES, PLATFORM_COMPONENTS, Parts, ResourceType, UNSET_PATCHES};
 use serde_json::Value;
 
 fn is_named(value: &Value, id: &str) -> bool {
@@ -45,14 +45,16 @@ pub(crate) fn normalize_part(kind: &ResourceType, part: &Part, parts: Parts, bod
     }
 }
 
-/// Takes what refers to `target` out of the cluster whose document is `cluster`.
-pub(crate) fn take_out(cluster: &mut Body, target: &Key) {
-    if let Some(Value::Array(references)) = cluster.get_mut(&target.kind) {
+/// Takes what refers to `target` out of the cluster or profile whose document is `layer`.
+pub(crate) fn take_out(layer: &mut Body, target: &Key) {
+    if let Some(Value::Array(references)) = layer.get_mut(&target.kind) {
         references.retain(|reference| !is_named(reference, &target.id));
     }
-    if target.kind == PLATFORM_COMPONENTS
-        && let Some(Value::Object(patches)) = cluster.get_mut(PATCHES)
-    {
-        patches.remove(&target.id);
+    for field in [PATCHES, UNSET_PATCHES] {
+        if target.kind == PLATFORM_COMPONENTS
+            && let Some(Value::Object(patches)) = layer.get_mut(field)
+        {
+            patches.remove(&target.id);
+        }
     }
 }

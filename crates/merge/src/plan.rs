@@ -43,7 +43,7 @@ pub struct Plan {
     /// What happens, grouped: destructive effects first, then what is new, then what changes; what
     /// concerns more clusters first.
     pub effects: Vec<Effect>,
-    /// Which clusters a changed definition does not reach, since they say otherwise.
+    /// Which clusters a changed definition or profile does not reach, since they or a higher profile say otherwise.
     pub hidden: Vec<Hidden>,
     /// What is likely not meant, the gravest first.
     pub warnings: Vec<Warning>,
@@ -93,13 +93,16 @@ pub struct Effect {
     pub clusters: Vec<String>,
 }
 
-/// A change of a definition that does not reach clusters, since what they say themselves wins.
+/// A change of a definition or a profile that does not reach clusters, since what a higher layer says wins.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Hidden {
-    /// The plural of the definition's type.
+    /// The profile that changes; `None`: it is the definition.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub profile: Option<String>,
+    /// The plural of the input's type.
     #[serde(rename = "type")]
     pub kind: String,
-    /// The definition's id.
+    /// The input's id.
     pub input: String,
     /// What would have changed.
     pub fields: Vec<FieldChange>,
@@ -149,7 +152,7 @@ pub fn plan_of<'k>(
 ) -> Plan {
     let changed: BTreeSet<&Key> = changed.into_iter().collect();
     let mut planner = Planner::new((before, after), &changed, &wanted);
-    for (id, scope) in affected::affected(after, &changed) {
+    for (id, scope) in affected::affected(before, after, &changed) {
         if wanted(id) {
             planner.add(id, &scope);
         }

@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use flux_resourceset_model::change::{DocumentChange, Key, Operation, Part, Verb};
 use flux_resourceset_model::{
-    Body, CLUSTERS, DnsName, FREEZES, Parts, RESOURCE_TYPES, Resource, ResourceType, Selector, TOMBSTONES,
-    Tombstone, Violation,
+    Body, CLUSTERS, DnsName, FREEZES, PROFILES, Parts, RESOURCE_TYPES, Resource, ResourceType, Selector,
+    TOMBSTONES, Tombstone, Violation,
 };
 use serde_json::Value;
 
-use crate::check::check;
+use crate::check::{check, clashes};
 use crate::fleet::{Fleet, LoadError, dns_taken};
 use crate::part::{normalize_part, put_part, take_out};
 use crate::refusal::Refusal;
@@ -19,7 +19,8 @@ use crate::rewrite::{forget_known, keep_alias, keep_name, rewritten};
 const LONGEST_SELECTOR: usize = 4096;
 
 /// Violations of a valid document that does not fit the others.
-const CONFLICTS: [&str; 6] = ["immutable", "dns_taken", "tombstone", "frozen", "exists", "referenced"];
+const CONFLICTS: [&str; 7] =
+    ["immutable", "dns_taken", "tombstone", "frozen", "exists", "referenced", "profiles_disagree"];
 
 /// What operations would leave behind.
 #[derive(Debug, Clone)]
@@ -42,6 +43,7 @@ impl Fleet {
     pub fn prepare(&self, operations: &[Operation]) -> Result<Prepared, Refusal> {
         let mut draft = Draft::of(self, operations.len() > 1);
         draft.perform_all(operations)?;
+        draft.after.settle();
         let between = check(self, &draft.after, &draft.touched, &draft.broken);
         // What was written after its type is judged by itself already.
         let known: BTreeSet<Violation> =
@@ -89,6 +91,8 @@ impl<'a> Draft<'a> {
     pub(crate) fn unchecked(before: &'a Fleet, operations: &[Operation]) -> Result<Fleet, Refusal> {
         let mut draft = Draft::of(before, operations.len() > 1);
         draft.perform_all(operations)?;
+        draft.after.settle();
+        draft.wrong.extend(clashes(&draft.after));
         draft.refuse(operations)?;
         Ok(draft.after)
     }
@@ -149,9 +153,8 @@ impl<'a> Draft<'a> {
         }
         let selector = text.parse::<Selector>();
         let selector = selector.map_err(|error| Violation::new(select, "selector", error.to_string()))?;
-        let clusters =
-            self.after.clusters_by_id().filter(|cluster| selector.matches(|key| cluster.label(key)));
-        let mut keys: Vec<Key> = clusters.map(|cluster| Key::new(CLUSTERS, &cluster.id)).collect();
+        let clusters = self.after.selected_by(&selector).filter(|id| self.after.cluster(id).is_some());
+        let mut keys: Vec<Key> = clusters.map(|id| Key::new(CLUSTERS, id)).collect();
         let selected = keys.len();
         // An update appends the part where it is missing; the others are about those that have it.
         if let Some(part) = operation.part.as_ref().filter(|_| operation.verb != Verb::Update) {
@@ -297,7 +300,7 @@ impl<'a> Draft<'a> {
         wrong
     }
 
-    /// The documents of the clusters, held ones too, that have the field `plural`.
+    /// The documents of the clusters, held ones too, and of the profiles that have the field `plural`.
     fn says(&self, plural: &str) -> Vec<Key> {
         let clusters = self.after.list(CLUSTERS).filter(|(_, one)| one.to_body().contains_key(plural));
         let clusters = clusters.map(|(id, _)| Key::new(CLUSTERS, id));
@@ -306,7 +309,9 @@ impl<'a> Draft<'a> {
             let tombstone = self.after.tombstone(id);
             tombstone.is_some_and(|one| one.held.is_some() && one.cluster.contains_key(plural))
         });
-        clusters.chain(held.map(|id| Key::new(TOMBSTONES, id))).collect()
+        let profiles = self.after.list(PROFILES).filter(|(_, one)| one.to_body().contains_key(plural));
+        let profiles = profiles.map(|(id, _)| Key::new(PROFILES, id));
+        clusters.chain(held.map(|id| Key::new(TOMBSTONES, id))).chain(profiles).collect()
     }
 
     /// Whether a cluster, held or not, refers to a document of the type.
@@ -413,15 +418,14 @@ impl<'a> Draft<'a> {
         Ok(())
     }
 
-    /// Takes the field `plural` out of the cluster that stands in the document `key`.
+    /// Takes the field `plural` out of the cluster or profile that stands in the document `key`.
     fn forget_field(&mut self, key: &Key, plural: &str) {
         let Some(mut body) = self.after.get(key).map(|document| document.to_body()) else { return };
-        let cluster = if key.kind == CLUSTERS {
-            Some(&mut body)
-        } else {
-            body.get_mut("cluster").and_then(Value::as_object_mut)
+        let layer = match key.kind.as_str() {
+            TOMBSTONES => body.get_mut("cluster").and_then(Value::as_object_mut),
+            _ => Some(&mut body),
         };
-        cluster.and_then(|cluster| cluster.remove(plural));
+        layer.and_then(|layer| layer.remove(plural));
         self.put_own(key, &body);
     }
 
@@ -429,7 +433,7 @@ impl<'a> Draft<'a> {
     fn release(&mut self, referrer: &Key, target: &Key) {
         let Some(mut body) = self.after.get(referrer).map(|document| document.to_body()) else { return };
         match referrer.kind.as_str() {
-            CLUSTERS => take_out(&mut body, target),
+            CLUSTERS | PROFILES => take_out(&mut body, target),
             TOMBSTONES => {
                 if let Some(Value::Object(cluster)) = body.get_mut("cluster") {
                     take_out(cluster, target);
@@ -438,6 +442,9 @@ impl<'a> Draft<'a> {
             _ => {
                 if let Some(Value::Array(needed)) = body.get_mut("depends_on") {
                     needed.retain(|id| id.as_str() != Some(&target.id));
+                }
+                if let Some(Value::Object(required)) = body.get_mut("requires") {
+                    required.remove(&target.id);
                 }
             }
         }

@@ -15,6 +15,10 @@ pub const CLUSTERS: &str = "clusters";
 pub const PLATFORM_COMPONENTS: &str = "platform_components";
 /// The field of a cluster that holds its patches, by component.
 pub const PATCHES: &str = "patches";
+/// The field of a cluster or profile that holds patch keys of lower layers which do not hold there.
+pub const UNSET_PATCHES: &str = "unset_patches";
+/// The plural of the type of profiles.
+pub const PROFILES: &str = "profiles";
 /// The plural of the type of what deleted clusters leave.
 pub const TOMBSTONES: &str = "tombstones";
 /// The plural of the type of freezes.
@@ -29,45 +33,144 @@ pub(crate) fn independent() -> Vec<Declaration> {
     vec![platform_component(), namespace(), rolebinding(), freeze(), source(), type_definition::declaration()]
 }
 
-/// The types of clusters and of what deleted ones leave, where `types` are the others.
+/// The types of clusters, of their profiles and of what deleted clusters leave, where `types` are the others.
 ///
 /// # Errors
 /// Where an id's schema is none beside those of clusters, in one sentence.
-pub(crate) fn of_clusters(types: &[Arc<ResourceType>]) -> Result<[ResourceType; 2], Unreadable> {
-    let definitions = || types.iter().filter(|kind| kind.is_definition());
-    let references: Vec<String> = definitions().map(|kind| kind.plural().to_owned()).collect();
+pub(crate) fn of_clusters(types: &[Arc<ResourceType>]) -> Result<[ResourceType; 3], Unreadable> {
+    let definitions = types.iter().filter(|kind| kind.is_definition());
+    let references: Vec<String> = definitions.map(|kind| kind.plural().to_owned()).collect();
     let mut schema = cluster_schema();
-    for kind in definitions() {
-        let mut reference = json!({"id": kind.id_schema(), "on_remove": on_remove()});
-        for field in kind.overridable() {
-            // What it may be is judged together with the definition that it is put over.
-            reference[field] = json!({});
-        }
-        schema["properties"][kind.plural()] = json!({
-            "type": "array",
-            "description": format!("The {} that this cluster gets, in order.", kind.plural()),
-            "items": {
-                "type": "object",
-                "required": ["id"],
-                "additionalProperties": false,
-                "properties": reference
-            }
-        });
-    }
+    add_layer(&mut schema, types, &remarks());
     let clusters = Declaration {
         role: Role::Cluster,
         name: "cluster".into(),
         plural: CLUSTERS.into(),
         flux_path: None,
-        description: "A cluster: its identity, what it refers to and where it differs from the catalog."
+        description: "A cluster: its identity, what it refers to and where it differs from the catalog and its profiles."
             .into(),
         id: label(63),
         schema,
         overridable: BTreeSet::new(),
         references: references.clone(),
     };
+    let mut schema = profile_schema();
+    add_layer(&mut schema, types, &json!({}));
+    let profiles = Declaration { references: references.clone(), schema, ..profile() };
     let tombstones = Declaration { references, ..tombstone() };
-    Ok([ResourceType::built(clusters)?, ResourceType::built(tombstones)?])
+    Ok([ResourceType::built(clusters)?, ResourceType::built(profiles)?, ResourceType::built(tombstones)?])
+}
+
+/// What a cluster's reference can say of itself beside `exclude`.
+fn remarks() -> Value {
+    json!({
+        "note": {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": 1024,
+            "description": "Why the cluster says so, for the report of exceptions; of a component it speaks for the patches too."
+        },
+        "expires": {
+            "type": "string",
+            "maxLength": 64,
+            "description": "A date or time (RFC 3339) from which the report shows it as expired. Nothing changes by itself."
+        }
+    })
+}
+
+/// Adds what clusters and profiles can both carry: a reference of every type, with `more` that it can say.
+fn add_layer(schema: &mut Value, types: &[Arc<ResourceType>], more: &Value) {
+    let reference = |mut properties: Value| {
+        properties["exclude"] = json!({
+            "type": "boolean",
+            "description": "Takes out what lower layers refer to. Default: false.",
+            "x-min-reader": 4
+        });
+        properties["on_remove"] = on_remove();
+        for (field, said) in more.as_object().into_iter().flatten() {
+            properties[field] = said.clone();
+        }
+        json!({"type": "object", "required": ["id"], "additionalProperties": false, "properties": properties})
+    };
+    let of = &mut schema["properties"];
+    of[PLATFORM_COMPONENTS] = json!({
+        "type": "array",
+        "description": "References to catalog entries, in order, with what they override.",
+        "items": reference(json!({
+            "id": label(53),
+            "enabled": {"type": "boolean"},
+            "oci_tag": version(),
+            "component_path": path(),
+            "release": release()
+        }))
+    });
+    for kind in types.iter().filter(|kind| kind.is_definition()) {
+        let mut properties = json!({"id": kind.id_schema()});
+        for field in kind.overridable() {
+            // What it may be is judged together with the definition that it is put over.
+            properties[field] = json!({});
+        }
+        of[kind.plural()] = json!({
+            "type": "array",
+            "description": format!("References to {}, in order.", kind.plural()),
+            "items": reference(properties)
+        });
+    }
+    of[PATCHES] = json!({
+        "type": "object",
+        "description": "Values, by component, by Helm value path (or substitution variable).",
+        "propertyNames": label(53),
+        "additionalProperties": {"type": "object", "additionalProperties": {
+            "type": "string",
+            "maxLength": 262_144
+        }}
+    });
+    of[UNSET_PATCHES] = json!({
+        "type": "object",
+        "description": "Keys of patches that lower layers set and that do not hold here, by component.",
+        "propertyNames": label(53),
+        "additionalProperties": {"type": "array", "items": {"type": "string", "maxLength": 1024}, "uniqueItems": true},
+        "x-min-reader": 4
+    });
+}
+
+fn profile() -> Declaration {
+    Declaration {
+        role: Role::Profile,
+        name: "profile".into(),
+        plural: PROFILES.into(),
+        flux_path: None,
+        description:
+            "A layer between the catalog and the clusters that it selects, those that come later too.".into(),
+        id: label(63),
+        schema: Value::Null,
+        overridable: BTreeSet::new(),
+        references: Vec::new(),
+    }
+}
+
+fn profile_schema() -> Value {
+    json!({
+        "type": "object",
+        "required": ["id", "selector"],
+        "additionalProperties": false,
+        "x-min-reader": 4,
+        "properties": {
+            "id": label(63),
+            "description": text(),
+            "selector": selector("A label selector over clusters; an empty one selects every cluster."),
+            "priority": {
+                "type": "integer",
+                "minimum": -1_000_000,
+                "maximum": 1_000_000,
+                "description": "A profile of higher priority goes over one of lower priority. Default: 0."
+            }
+        }
+    })
+}
+
+fn selector(description: &str) -> Value {
+    json!({"type": "string", "maxLength": 4096, "x-selector": true, "description": description})
 }
 
 fn cluster_schema() -> Value {
@@ -94,32 +197,6 @@ fn cluster_schema() -> Value {
                 }]},
                 "additionalProperties": label_value(),
                 "description": "Kubernetes labels to select clusters by."
-            },
-            "platform_components": {
-                "type": "array",
-                "description": "The catalog entries that this cluster gets, in order, with what it overrides.",
-                "items": {
-                    "type": "object",
-                    "required": ["id"],
-                    "additionalProperties": false,
-                    "properties": {
-                        "id": label(53),
-                        "enabled": {"type": "boolean"},
-                        "oci_tag": version(),
-                        "component_path": path(),
-                        "on_remove": on_remove(),
-                        "release": release()
-                    }
-                }
-            },
-            "patches": {
-                "type": "object",
-                "description": "Values of this cluster alone: by component, by Helm value path (or substitution variable).",
-                "propertyNames": label(53),
-                "additionalProperties": {"type": "object", "additionalProperties": {
-                    "type": "string",
-                    "maxLength": 262_144
-                }}
             },
             "node_count": {"type": "integer", "minimum": 0},
             "vm_image": text(),
@@ -157,6 +234,20 @@ fn platform_component() -> Declaration {
                 "oci_tag": version(),
                 "cluster_env_enabled": {"type": "boolean"},
                 "depends_on": {"type": "array", "items": label(53), "uniqueItems": true},
+                "requires": {
+                    "type": "object",
+                    "description": "Components that must be installed with it, each with a range of versions: >=1.12 <2.",
+                    "propertyNames": label(53),
+                    "additionalProperties": {"type": "string", "minLength": 1, "maxLength": 256},
+                    "x-min-reader": 4
+                },
+                "kubernetes": {
+                    "type": "string",
+                    "minLength": 1,
+                    "maxLength": 256,
+                    "description": "The versions of Kubernetes that it runs on: >=1.28.",
+                    "x-min-reader": 4
+                },
                 "enabled": {"type": "boolean"},
                 "delivery": {"type": "string", "enum": ["helm", "kustomize"]},
                 "on_remove": on_remove(),
@@ -331,12 +422,7 @@ fn freeze() -> Declaration {
             "x-min-reader": 2,
             "properties": {
                 "id": label(63),
-                "selector": {
-                    "type": "string",
-                    "maxLength": 4096,
-                    "x-selector": true,
-                    "description": "A label selector over clusters; an empty one selects every cluster."
-                },
+                "selector": selector("A label selector over clusters; an empty one selects every cluster."),
                 "reason": text()
             }
         }),

@@ -11,7 +11,7 @@ use serde_json::Value;
 ///
 /// A change set whose documents an older reader would answer wrongly carries a higher
 /// [`ChangeSet::min_reader`]; a process below a store's minimum stops following it.
-pub const READER_VERSION: u32 = 3;
+pub const READER_VERSION: u32 = 4;
 
 /// Names one document of the fleet: the plural of its type (`clusters`) and its id.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -5,43 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::component::{Delivery, OnRemove, check_release};
-use crate::patch_key::{check_helm_keys, check_substitute_keys};
+use crate::expiry::Expiry;
+use crate::layer::{Layer, read};
 use crate::violation::Violation;
 use crate::{Body, DnsName, PLATFORM_COMPONENTS, Rules, Unreadable};
-
-/// A cluster's values for one component, by patch key.
-pub type Patches = BTreeMap<String, String>;
-
-/// A reference to a catalog entry, with what this cluster overrides.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-pub struct ComponentReference {
-    /// The component's id.
-    pub id: String,
-    /// `None`: what the catalog says, else true.
-    pub enabled: Option<bool>,
-    /// `None`: the catalog's.
-    pub oci_tag: Option<String>,
-    /// `None`: the catalog's.
-    pub component_path: Option<String>,
-    /// `None`: the catalog's.
-    pub on_remove: Option<OnRemove>,
-    /// Merged into the catalog's, key by key at every depth.
-    #[serde(default)]
-    pub release: Body,
-}
-
-/// A reference to a definition of any other type.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-pub struct Reference {
-    /// The definition's id.
-    pub id: String,
-    /// `None`: the definition's.
-    pub on_remove: Option<OnRemove>,
-    /// What stands for the definition's properties here, each whole.
-    #[serde(flatten)]
-    pub overrides: Body,
-}
 
 /// A cluster as the merge reads it.
 #[derive(Debug, Clone, PartialEq)]
@@ -58,12 +25,12 @@ pub struct Cluster {
     pub environment: String,
     /// Kubernetes labels; `environment` and `id` are never among them.
     pub labels: BTreeMap<String, String>,
-    /// In the order in which they are answered.
-    pub platform_components: Vec<ComponentReference>,
-    /// By the type's plural, in the order in which they are answered.
-    pub references: BTreeMap<String, Vec<Reference>>,
-    /// By component id.
-    pub patches: BTreeMap<String, Patches>,
+    /// What it was reported to run, as written; `None` where nobody said.
+    pub kubernetes_version: Option<Box<str>>,
+    /// What it says itself, over what its profiles say.
+    pub layer: Layer,
+    /// Its references that are meant to stand for a time only: the plural of the type, the id, and until when.
+    pub expiring: Box<[(String, String, Expiry)]>,
 }
 
 #[derive(Deserialize)]
@@ -76,21 +43,14 @@ struct Identity {
     environment: String,
     #[serde(default)]
     labels: BTreeMap<String, String>,
-    #[serde(default)]
-    platform_components: Vec<ComponentReference>,
-    #[serde(default)]
-    patches: BTreeMap<String, Patches>,
+    kubernetes_version: Option<Box<str>>,
 }
 
 impl Cluster {
     /// `types` are the plurals of the types that it may refer to.
     pub(crate) fn parse(mut body: Body, types: &[String]) -> Result<Self, Unreadable> {
-        let mut references = BTreeMap::new();
-        for plural in types {
-            if let Some(list) = body.remove(plural) {
-                references.insert(plural.clone(), read(list)?);
-            }
-        }
+        let expiring = expiring(&body, types);
+        let layer = Layer::take(&mut body, types)?;
         let written: Identity = read(body.into())?;
         Ok(Cluster {
             id: written.id,
@@ -99,9 +59,9 @@ impl Cluster {
             aliases: written.aliases,
             environment: written.environment,
             labels: written.labels,
-            platform_components: written.platform_components,
-            references,
-            patches: written.patches,
+            kubernetes_version: written.kubernetes_version,
+            layer,
+            expiring,
         })
     }
 
@@ -120,7 +80,7 @@ impl Cluster {
     }
 
     /// What JSON Schema cannot say of a cluster by itself.
-    pub(crate) fn check(&self, rules: &Rules) -> Vec<Violation> {
+    pub(crate) fn check(&self, body: &Body, rules: &Rules) -> Vec<Violation> {
         let mut found = Vec::new();
         if !rules.environments.contains(&self.environment) {
             let allowed = rules.environments.join(", ");
@@ -135,47 +95,21 @@ impl Cluster {
                 found.push(Violation::new(format!("/aliases/{at}"), "repeated", message));
             }
         }
-        let components = self.platform_components.iter().map(|reference| reference.id.as_str());
-        found.extend(repeated(PLATFORM_COMPONENTS, components));
-        for (plural, references) in &self.references {
-            found.extend(repeated(plural, references.iter().map(|reference| reference.id.as_str())));
-        }
-        found
-    }
-
-    /// What is wrong with this cluster's release and patches for the component `id`, which is delivered by `delivery`.
-    pub fn check_delivery(&self, id: &str, delivery: Delivery) -> Vec<Violation> {
-        let mut found = Vec::new();
-        let references = self.platform_components.iter().enumerate();
-        for (at, reference) in references.filter(|(_, reference)| reference.id == id) {
-            let pointer = format!("/{PLATFORM_COMPONENTS}/{at}/release");
-            found.extend(check_release(&reference.release, delivery, &pointer));
-        }
-        if let Some(patches) = self.patches.get(id) {
-            let pointer = format!("/patches/{id}");
-            found.extend(match delivery {
-                Delivery::Helm => check_helm_keys(patches.keys().map(String::as_str), &pointer),
-                Delivery::Kustomize => check_substitute_keys(patches.keys().map(String::as_str), &pointer),
-            });
-        }
+        found.extend(self.layer.check(body));
         found
     }
 }
 
-fn read<T: serde::de::DeserializeOwned>(value: Value) -> Result<T, Unreadable> {
-    serde_json::from_value(value).map_err(|error| Unreadable(error.to_string()))
-}
-
-fn repeated<'a>(plural: &str, ids: impl Iterator<Item = &'a str>) -> Vec<Violation> {
-    let mut first = BTreeMap::new();
-    let mut found = Vec::new();
-    for (at, id) in ids.enumerate() {
-        if let Some(earlier) = first.get(id) {
-            let message = format!("`{id}` is already listed at /{plural}/{earlier}");
-            found.push(Violation::new(format!("/{plural}/{at}/id"), "repeated", message));
-        } else {
-            first.insert(id, at);
-        }
-    }
-    found
+/// The references in the document `body` that say until when they stand.
+fn expiring(body: &Body, types: &[String]) -> Box<[(String, String, Expiry)]> {
+    let plurals = types.iter().map(String::as_str).chain([PLATFORM_COMPONENTS]);
+    let references = plurals.flat_map(|plural| {
+        let list = body.get(plural).and_then(Value::as_array).into_iter().flatten();
+        list.map(move |reference| (plural, reference))
+    });
+    let expiring = references.filter_map(|(plural, reference)| {
+        let text = |field: &str| reference.get(field).and_then(Value::as_str);
+        Some((plural.to_owned(), text("id")?.to_owned(), Expiry::parse(text("expires")?)?))
+    });
+    expiring.collect()
 }

@@ -1,8 +1,11 @@
 //! A platform component of the catalog: the defaults that every cluster which refers to it inherits.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::version::check_version;
+use crate::version_range::VersionRange;
 use crate::violation::Violation;
 use crate::{Body, Unreadable};
 
@@ -46,6 +49,12 @@ pub struct Component {
     /// Components that must be ready first. Default: none.
     #[serde(default)]
     pub depends_on: Vec<String>,
+    /// Components that a cluster which installs this one must install too, each with the range of versions
+    /// that go with it. Default: none.
+    #[serde(default)]
+    pub requires: BTreeMap<String, String>,
+    /// The versions of Kubernetes that it runs on; `None`: any.
+    pub kubernetes: Option<String>,
     /// Whether it is installed where a cluster does not say. Default: true.
     pub enabled: Option<bool>,
     /// How it is installed. Default: Helm.
@@ -77,6 +86,16 @@ impl Component {
         }
         found.extend(self.oci_tag.as_deref().and_then(|tag| check_version(tag, self.delivery, "/oci_tag")));
         found.extend(check_release(&self.release, self.delivery, "/release"));
+        let requires = self.requires.iter().map(|(id, range)| (format!("/requires/{id}"), range));
+        let ranges = requires.chain(self.kubernetes.iter().map(|range| ("/kubernetes".to_owned(), range)));
+        found.extend(ranges.filter_map(|(pointer, range)| {
+            let error = range.parse::<VersionRange>().err()?;
+            Some(Violation::new(
+                pointer,
+                "version_range",
+                format!("`{range}` is no range of versions: {error}"),
+            ))
+        }));
         found
     }
 }

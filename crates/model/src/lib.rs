@@ -8,8 +8,11 @@ mod cluster;
 mod component;
 mod definition;
 mod dns;
+mod expiry;
 mod freeze;
+mod layer;
 mod patch_key;
+mod profile;
 mod resource_type;
 mod selector;
 mod source;
@@ -18,23 +21,31 @@ mod tombstone;
 mod type_definition;
 mod types;
 mod version;
+mod version_range;
 mod violation;
 
-pub use built_in::{CLUSTERS, FREEZES, PATCHES, PLATFORM_COMPONENTS, RESOURCE_TYPES, SOURCES, TOMBSTONES};
-pub use cluster::{Cluster, ComponentReference, Patches, Reference};
+pub use built_in::{
+    CLUSTERS, FREEZES, PATCHES, PLATFORM_COMPONENTS, PROFILES, RESOURCE_TYPES, SOURCES, TOMBSTONES,
+    UNSET_PATCHES,
+};
+pub use cluster::Cluster;
 pub use component::{Component, Delivery, OnRemove};
 pub use definition::Definition;
 pub use dns::DnsName;
+pub use expiry::Expiry;
 pub use freeze::Freeze;
+pub use layer::{ComponentReference, Layer, Patches, Reference};
 pub use patch_key::{check_helm_keys, check_helm_values, check_substitute_keys};
+pub use profile::Profile;
 pub use resource_type::{Parts, Resource, ResourceType};
-pub use selector::{Selector, SelectorError};
+pub use selector::{Anchor, Selector, SelectorError};
 pub use source::Source;
 pub use text::length_in_go;
 pub use tombstone::Tombstone;
 pub use type_definition::TypeDefinition;
 pub use types::Types;
 pub use version::check_version;
+pub use version_range::{Version, VersionRange, VersionRangeError};
 pub use violation::Violation;
 
 /// A document's body: a JSON object. Keys are sorted, so that equal documents are equal bytes.

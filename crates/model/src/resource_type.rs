@@ -10,12 +10,15 @@ use crate::change::{Key, Part};
 use crate::text::check_text;
 use crate::type_definition::{TypeDefinition, default_of, validator};
 use crate::violation::Violation;
-use crate::{Body, Cluster, Component, Definition, Freeze, Rules, Selector, Source, Tombstone, Unreadable};
+use crate::{
+    Body, Cluster, Component, Definition, Freeze, Profile, Rules, Selector, Source, Tombstone, Unreadable,
+};
 
 /// What the merge does with a type's documents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Role {
     Cluster,
+    Profile,
     Component,
     Definition,
     Tombstone,
@@ -53,6 +56,8 @@ pub struct ResourceType {
 pub enum Resource {
     /// Of type `clusters`.
     Cluster(Cluster),
+    /// Of type `profiles`.
+    Profile(Profile),
     /// Of type `platform_components`.
     Component(Component),
     /// Of a type that is declared as data.
@@ -184,22 +189,29 @@ impl ResourceType {
 
     /// The [`READER_VERSION`](crate::change::READER_VERSION) of the first release that knows what `body` holds.
     pub fn min_reader(&self, body: &Body) -> u32 {
-        let of = |schema: &Value| schema.get("x-min-reader").and_then(Value::as_u64);
         let schema = &self.declared.schema;
-        let fields = body.keys().filter_map(|field| of(schema.get("properties")?.get(field)?));
-        let highest = fields.chain(of(schema)).max().unwrap_or(1);
+        let own = match self.declared.role {
+            // Only the schemas of this release have words of this release at every depth.
+            Role::Cluster | Role::Profile => min_reader_below(schema, body),
+            _ => {
+                let below = |field| said_min_reader(schema.get("properties")?.get(field)?);
+                body.keys().filter_map(below).max()
+            }
+        };
+        let highest = own.max(said_min_reader(schema)).unwrap_or(1);
         u32::try_from(highest).unwrap_or(u32::MAX)
     }
 
-    /// Whether its documents are clusters, or hold one.
+    /// Whether its schema depends on the types that clusters refer to.
     pub(crate) fn is_about_clusters(&self) -> bool {
-        matches!(self.declared.role, Role::Cluster | Role::Tombstone)
+        matches!(self.declared.role, Role::Cluster | Role::Profile | Role::Tombstone)
     }
 
     /// Reads a stored body. What the type does not know is passed over.
     pub fn parse(&self, body: Body) -> Result<Resource, Unreadable> {
         Ok(match self.declared.role {
             Role::Cluster => Resource::Cluster(Cluster::parse(body, &self.declared.references)?),
+            Role::Profile => Resource::Profile(Profile::parse(body, &self.declared.references)?),
             Role::Component => Resource::Component(Component::parse(body)?),
             Role::Definition => Resource::Definition(Definition::parse(body)?),
             Role::Tombstone => Resource::Tombstone(Tombstone::parse(body, &self.declared.references)?),
@@ -247,7 +259,8 @@ impl ResourceType {
         found.extend(self.selectors(body));
         check_text(&value, "", &mut found);
         match self.parse(body.clone()) {
-            Ok(Resource::Cluster(cluster)) => found.extend(cluster.check(rules)),
+            Ok(Resource::Cluster(cluster)) => found.extend(cluster.check(body, rules)),
+            Ok(Resource::Profile(profile)) => found.extend(profile.check(body)),
             Ok(Resource::Component(component)) => found.extend(component.check()),
             Ok(Resource::Type(definition)) => found.extend(definition.check(body)),
             Ok(_) => {}
@@ -328,6 +341,22 @@ impl std::fmt::Debug for ResourceType {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_tuple("ResourceType").field(&self.plural()).finish()
     }
+}
+
+fn said_min_reader(schema: &Value) -> Option<u64> {
+    schema.get("x-min-reader")?.as_u64()
+}
+
+/// The highest that `schema` says of what `body` holds, in lists of objects too.
+fn min_reader_below(schema: &Value, body: &Body) -> Option<u64> {
+    let properties = schema.get("properties")?;
+    let of_field = |(field, value): (&String, &Value)| {
+        let schema = properties.get(field)?;
+        let items = value.as_array().into_iter().flatten().filter_map(Value::as_object);
+        let items = items.filter_map(|item| min_reader_below(schema.get("items")?, item));
+        said_min_reader(schema).max(items.max())
+    };
+    body.iter().filter_map(of_field).max()
 }
 
 fn escape(field: &str) -> String {
@@ -441,7 +470,7 @@ mod tests {
         })), @r#"
         /cluster_dns: "-x" is not a DNS name: labels of letters, digits and dashes, separated by dots (format)
         /cluster_name: 7 is not a string; write "7" (type)
-        /enviroment: `enviroment` is not a field here; known are aliases, cluster_dns, cluster_name, environment, id, k0s_version, kubernetes_version, labels, namespaces, node_count, patches, platform_components, rolebindings, vm_image (unknown_field)
+        /enviroment: `enviroment` is not a field here; known are aliases, cluster_dns, cluster_name, environment, id, k0s_version, kubernetes_version, labels, namespaces, node_count, patches, platform_components, rolebindings, unset_patches, vm_image (unknown_field)
         /environment: `environment` is required (missing_field)
         /id: "a.b" is not a DNS-1123 label: lower case letters, digits and dashes, starting and ending with a letter or digit (format)
         /labels/environment: the key "environment" is reserved: `environment` and `id` are fields of the cluster (key)
@@ -450,7 +479,7 @@ mod tests {
         /namespaces/0: "cert-manager" is not of type object (type)
         /namespaces/1/id: "kube-system" is reserved: `kube-*`, `default` and `flux-system` are never managed, since removing one would take the cluster down (format)
         /namespaces/2/id: "flux-system" is reserved: `kube-*`, `default` and `flux-system` are never managed, since removing one would take the cluster down (format)
-        /namespaces/2/oci_tag: `oci_tag` is not a field here; known are id, on_remove (unknown_field)
+        /namespaces/2/oci_tag: `oci_tag` is not a field here; known are exclude, expires, id, note, on_remove (unknown_field)
         /patches/podinfo/replicaCount: 3 is not a string; write "3" (type)
         /platform_components/0/id: "X" is not a DNS-1123 label: lower case letters, digits and dashes, starting and ending with a letter or digit (format)
         /platform_components/1/enabled: "yes" is not of type boolean (type)

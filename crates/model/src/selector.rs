@@ -27,6 +27,15 @@ enum Operator {
     LessThan(i64),
 }
 
+/// A label without which a selector does not hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Anchor<'a> {
+    /// This label, with one of these values.
+    Values(&'a str, &'a [String]),
+    /// This label, whatever its value.
+    Key(&'a str),
+}
+
 /// Where a text stops being a selector.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("at character {position}: {expected}")]
@@ -41,6 +50,16 @@ impl Selector {
     /// Whether it holds for what has the labels that `label` knows.
     pub fn matches<'a>(&self, label: impl Fn(&str) -> Option<&'a str>) -> bool {
         self.0.iter().all(|requirement| requirement.matches(label(&requirement.key)))
+    }
+
+    /// Its requirements that only what has a certain label fulfils: by any of them what it selects can be
+    /// looked up.
+    pub fn anchors(&self) -> impl Iterator<Item = Anchor<'_>> {
+        self.0.iter().filter_map(|Requirement { key, operator }| match operator {
+            Operator::In(values) => Some(Anchor::Values(key, values)),
+            Operator::Exists | Operator::GreaterThan(_) | Operator::LessThan(_) => Some(Anchor::Key(key)),
+            Operator::DoesNotExist | Operator::NotIn(_) => None,
+        })
     }
 
     /// Whether it holds for everything.

@@ -6,6 +6,7 @@ use jsonschema::Validator;
 use serde_json::{Value, json};
 
 use crate::built_in::{RESOURCE_TYPES, label, on_remove, text};
+use crate::layer::is_said_of_references;
 use crate::resource_type::{Declaration, Role};
 use crate::violation::Violation;
 use crate::{Body, Unreadable};
@@ -20,7 +21,7 @@ const MAX_UNFOLDED_DEPTH: usize = 4 * MAX_DEPTH;
 /// What an input has of itself.
 const RESERVED_PROPERTIES: [&str; 3] = ["provider", "cluster", "on_remove"];
 /// Commands of the command line, which calls each type's by its name.
-const COMMANDS: [&str; 22] = [
+const COMMANDS: [&str; 23] = [
     "apply",
     "change",
     "cluster",
@@ -37,6 +38,7 @@ const COMMANDS: [&str; 22] = [
     "history",
     "namespace",
     "profile",
+    "report",
     "resource_type",
     "revert",
     "rolebinding",
@@ -45,7 +47,7 @@ const COMMANDS: [&str; 22] = [
     "whatif",
 ];
 /// First segments of paths, and fields of a cluster.
-const PLURALS: [&str; 18] = [
+const PLURALS: [&str; 19] = [
     "aliases",
     "api",
     "changes",
@@ -63,6 +65,7 @@ const PLURALS: [&str; 18] = [
     "patches",
     "profiles",
     "ready",
+    "unset_patches",
     "vm_image",
 ];
 
@@ -166,7 +169,12 @@ impl TypeDefinition {
             Unfolding::of(&self.schema).walk(&self.schema, "/schema", 0, &mut found);
         }
         for field in &self.overridable {
-            if field == "id" || self.properties().is_none_or(|properties| !properties.contains_key(field)) {
+            if is_said_of_references(field) {
+                let message = format!("`{field}` is what every reference can say of itself");
+                found.push(Violation::new("/overridable", "reserved", message));
+            } else if field == "id"
+                || self.properties().is_none_or(|properties| !properties.contains_key(field))
+            {
                 let message = format!("`{field}` is not a property that a reference could override");
                 found.push(Violation::new("/overridable", "unknown_field", message));
             }

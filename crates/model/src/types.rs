@@ -3,6 +3,7 @@
 use std::sync::{Arc, LazyLock};
 
 use crate::built_in::{independent, of_clusters};
+use crate::layer::is_said_of_references;
 use crate::resource_type::ResourceType;
 use crate::type_definition::TypeDefinition;
 use crate::violation::Violation;
@@ -28,8 +29,8 @@ impl Types {
 
     /// `others` and the types of clusters, which depend on them. Clusters come first.
     fn of_independent(others: Vec<Arc<ResourceType>>) -> Result<Self, Unreadable> {
-        let [clusters, tombstones] = of_clusters(&others)?.map(Arc::new);
-        Ok(Types(std::iter::once(clusters).chain(others).chain([tombstones]).collect()))
+        let [clusters, profiles, tombstones] = of_clusters(&others)?.map(Arc::new);
+        Ok(Types([clusters, profiles].into_iter().chain(others).chain([tombstones]).collect()))
     }
 
     /// Every type.
@@ -55,6 +56,12 @@ impl Types {
     pub fn with(&self, definition: &TypeDefinition) -> Result<Self, Unreadable> {
         if is_built_in(&definition.plural) {
             return Err(Unreadable(format!("`{}` is a type of this release", definition.plural)));
+        }
+        if let Some(field) = definition.overridable.iter().find(|field| is_said_of_references(field)) {
+            // Read as that it would take software off clusters.
+            return Err(Unreadable(format!(
+                "`{field}` is what every reference can say, and so not overridable"
+            )));
         }
         let kind = Arc::new(ResourceType::of_definition(definition)?);
         let mut others = self.independent(&definition.plural);

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use flux_resourceset_model::change::{Key, Operation};
-use flux_resourceset_model::{CLUSTERS, Cluster, PLATFORM_COMPONENTS, RESOURCE_TYPES, Resource, TOMBSTONES};
+use flux_resourceset_model::{CLUSTERS, Layer, PROFILES, RESOURCE_TYPES, Resource, TOMBSTONES};
 use flux_resourceset_store::{EntryDetail, LogQuery, Past, Record, Revised};
 use http::{HeaderValue, StatusCode, header};
 use serde_json::{Map, Value, json};
@@ -91,21 +91,20 @@ fn concerning(head: &Head, id: &str) -> Vec<Key> {
         }
     };
     match head.fleet.subject(id) {
-        Some(cluster) => keys.extend(referred_to(cluster)),
-        None => keys.extend(last().iter().flat_map(referred_to)),
+        Some(cluster) => keys.extend(referred_to(&cluster.layer)),
+        None => keys.extend(last().iter().flat_map(|cluster| referred_to(&cluster.layer))),
+    }
+    for profile in head.fleet.profiles_of(id) {
+        keys.push(Key::new(PROFILES, &profile.id));
+        keys.extend(referred_to(&profile.layer));
     }
     keys.sort();
     keys.dedup();
     keys
 }
 
-fn referred_to(cluster: &Cluster) -> impl Iterator<Item = Key> {
-    let components = cluster.platform_components.iter().map(|reference| &reference.id);
-    let components = components.chain(cluster.patches.keys()).map(|id| Key::new(PLATFORM_COMPONENTS, id));
-    let definitions = cluster.references.iter().flat_map(|(plural, references)| {
-        references.iter().map(move |reference| Key::new(plural, &reference.id))
-    });
-    components.chain(definitions)
+fn referred_to(layer: &Layer) -> impl Iterator<Item = Key> {
+    layer.targets().map(|(plural, id)| Key::new(plural, id))
 }
 
 /// The `Link` to the page that follows the revision `last`.

@@ -319,7 +319,11 @@ fn history_routes() -> Vec<Route> {
     let filters = vec![
         parameter("type", "string", "Only changes of documents of this type, by its plural."),
         parameter("id", "string", "Only changes of documents with this id."),
-        parameter("cluster", "string", "Only changes of this cluster, or of anything that it refers to now."),
+        parameter(
+            "cluster",
+            "string",
+            "Only changes of this cluster, of its profiles now, or of anything that it or they refer to.",
+        ),
         parameter("principal", "string", "Only changes by this principal."),
         parameter("from", "string", "Only changes at or after this time (RFC 3339)."),
         parameter("until", "string", "Only changes before this time (RFC 3339)."),

@@ -3,8 +3,9 @@
 use std::collections::{BTreeSet, HashMap};
 
 use flux_resourceset_model::change::Key;
-use flux_resourceset_model::{CLUSTERS, RESOURCE_TYPES, TOMBSTONES};
+use flux_resourceset_model::{CLUSTERS, PROFILES, RESOURCE_TYPES, TOMBSTONES};
 
+use crate::check::audience;
 use crate::fleet::Fleet;
 
 /// What of a cluster may have changed.
@@ -12,6 +13,8 @@ use crate::fleet::Fleet;
 pub(crate) struct Scope<'a> {
     /// Everything, and its entry in the list of clusters.
     pub(crate) whole: bool,
+    /// Every input of these types, and how they are ordered.
+    kinds: BTreeSet<&'a str>,
     /// These inputs, by type and id, in order.
     inputs: Vec<(&'a str, &'a str)>,
 }
@@ -19,31 +22,45 @@ pub(crate) struct Scope<'a> {
 impl Scope<'_> {
     /// Whether the input `id` of the type `kind` may have changed.
     pub(crate) fn holds(&self, kind: &str, id: &str) -> bool {
-        self.whole || self.inputs.binary_search(&(kind, id)).is_ok()
+        self.holds_all(kind) || self.inputs.binary_search(&(kind, id)).is_ok()
     }
 
     /// Whether any input of the type `kind` may have.
     pub(crate) fn holds_some(&self, kind: &str) -> bool {
-        self.whole || self.inputs.iter().any(|(plural, _)| *plural == kind)
+        self.holds_all(kind) || self.inputs.iter().any(|(plural, _)| *plural == kind)
+    }
+
+    fn holds_all(&self, kind: &str) -> bool {
+        self.whole || self.kinds.contains(kind)
     }
 }
 
 /// The clusters, held ones too, whose answers may have changed, by id. Who refers to something only
 /// before is a changed document itself.
-pub(crate) fn affected<'a>(after: &'a Fleet, changed: &BTreeSet<&'a Key>) -> Vec<(&'a str, Scope<'a>)> {
+pub(crate) fn affected<'a>(
+    before: &'a Fleet,
+    after: &'a Fleet,
+    changed: &BTreeSet<&'a Key>,
+) -> Vec<(&'a str, Scope<'a>)> {
     let mut scopes: HashMap<&str, Scope<'_>> = HashMap::new();
     for key in changed {
         if key.kind == RESOURCE_TYPES {
             // What a schema says of its defaults is in every input of the type.
-            for (id, referrer) in of_type(after, &key.id) {
-                scopes.entry(&referrer.id).or_default().inputs.push((&key.id, id));
+            for (id, cluster) in of_type(after, &key.id) {
+                scopes.entry(cluster).or_default().inputs.push((&key.id, id));
+            }
+        } else if key.kind == PROFILES {
+            // What it brings stands before and after other inputs of the type.
+            let kinds = spoken_of(before, after, &key.id);
+            for cluster in [before, after].into_iter().flat_map(|fleet| audience(fleet, &key.id)) {
+                scopes.entry(cluster).or_default().kinds.extend(&kinds);
             }
         } else if is_clusters(key) {
             scopes.entry(&key.id).or_default().whole = true;
         } else if is_polled(after, key) {
-            for referrer in after.referrers(key).filter(|referrer| is_clusters(referrer)) {
+            for cluster in getting(after, key) {
                 // The changed documents come in order.
-                scopes.entry(&referrer.id).or_default().inputs.push((&key.kind, &key.id));
+                scopes.entry(cluster).or_default().inputs.push((&key.kind, &key.id));
             }
         }
     }
@@ -56,15 +73,30 @@ pub(crate) fn affected<'a>(after: &'a Fleet, changed: &BTreeSet<&'a Key>) -> Vec
     scopes
 }
 
-/// Every document of the type `plural`, with each cluster, held or not, that refers to it.
-fn of_type<'a>(fleet: &'a Fleet, plural: &str) -> Vec<(&'a str, &'a Key)> {
+/// The types that the profile `id` speaks of, before or after.
+fn spoken_of<'a>(before: &'a Fleet, after: &'a Fleet, id: &str) -> BTreeSet<&'a str> {
+    let profiles = [before, after].into_iter().filter_map(|fleet| fleet.profile(id));
+    profiles.flat_map(|profile| profile.layer.targets()).map(|(plural, _)| plural).collect()
+}
+
+/// Every document of the type `plural`, with each cluster, held or not, that it may be answered to.
+fn of_type<'a>(fleet: &'a Fleet, plural: &str) -> Vec<(&'a str, &'a str)> {
     let documents = fleet.list(plural).map(|(id, _)| id).collect::<Vec<_>>();
-    let referrers = |id: &'a str| {
-        let key = Key::new(plural, id);
-        let clusters = fleet.referrers(&key).filter(|referrer| is_clusters(referrer));
-        clusters.map(move |referrer| (id, referrer)).collect::<Vec<_>>()
-    };
-    documents.into_iter().flat_map(referrers).collect()
+    let clusters = |id: &'a str| getting(fleet, &Key::new(plural, id)).into_iter().map(move |one| (id, one));
+    documents.into_iter().flat_map(clusters).collect()
+}
+
+/// The clusters, held ones too, that refer to `key` by themselves or in a profile.
+fn getting<'a>(fleet: &'a Fleet, key: &Key) -> Vec<&'a str> {
+    let mut found = Vec::new();
+    for referrer in fleet.referrers(key) {
+        match referrer.kind.as_str() {
+            CLUSTERS | TOMBSTONES => found.push(referrer.id.as_str()),
+            PROFILES => found.extend(audience(fleet, &referrer.id)),
+            _ => {}
+        }
+    }
+    found
 }
 
 /// Whether `key` is a document that a cluster, held or not, stands in.

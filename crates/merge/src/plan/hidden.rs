@@ -1,33 +1,66 @@
-//! Changes of a definition that do not reach a cluster, because what the cluster says itself wins.
+//! Changes of a definition or a profile that do not reach a cluster, because what the cluster or a higher
+//! profile says wins.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use flux_resourceset_model::change::Key;
-use flux_resourceset_model::{Body, Cluster, ComponentReference, PLATFORM_COMPONENTS, Reference};
+use flux_resourceset_model::{
+    Body, Cluster, ComponentReference, Layer, PLATFORM_COMPONENTS, PROFILES, Reference,
+};
 
 use crate::difference::{FieldChange, difference, overlap};
 use crate::fleet::Fleet;
 use crate::input::{ComponentInput, DefinitionInput, Input};
+use crate::layered::{Said, SaidPatches};
 use crate::plan::Hidden;
 use crate::plan::affected::is_polled;
 use crate::plan::planner::owned;
 use crate::plan::rows::Row;
 
-/// What each changed definition would do to a cluster that says nothing itself, and whom it does not reach.
+/// What a changed document would do to an input of whom nothing else is said.
+struct Change<'a> {
+    /// The profile that changed; `None`: the definition did.
+    profile: Option<&'a str>,
+    fields: Vec<FieldChange>,
+}
+
+/// What each changed definition and profile would do to a cluster of which nothing else is said, and whom
+/// it does not reach.
 pub(crate) struct HiddenChanges<'a> {
-    fields: BTreeMap<(&'a str, &'a str), Vec<FieldChange>>,
-    /// By type, input, and which of its fields.
-    found: BTreeMap<(&'a str, &'a str, Vec<usize>), Vec<&'a str>>,
+    before: &'a Fleet,
+    after: &'a Fleet,
+    /// By type and input.
+    changes: BTreeMap<(&'a str, &'a str), Vec<Change<'a>>>,
+    /// By type, input, which of its changes, and which of their fields.
+    found: BTreeMap<(&'a str, &'a str, usize, Vec<usize>), Vec<&'a str>>,
 }
 
 impl<'a> HiddenChanges<'a> {
     pub(crate) fn of(before: &'a Fleet, after: &'a Fleet, changed: &BTreeSet<&'a Key>) -> Self {
-        let definitions = changed.iter().filter(|key| is_polled(after, key));
-        let fields = definitions.filter_map(|key| {
-            let fields = bare_difference(before, after, key)?;
-            (!fields.is_empty()).then_some(((key.kind.as_str(), key.id.as_str()), fields))
-        });
-        HiddenChanges { fields: fields.collect(), found: BTreeMap::new() }
+        let mut changes: BTreeMap<_, Vec<Change<'a>>> = BTreeMap::new();
+        let mut add = |target: (&'a str, &'a str), profile, layers: [&Layer; 2]| {
+            let fields = bare_difference([before, after], target, layers).unwrap_or_default();
+            if !fields.is_empty() {
+                changes.entry(target).or_default().push(Change { profile, fields });
+            }
+        };
+        let nothing = Layer::default();
+        for key in changed.iter().filter(|key| is_polled(after, key)) {
+            add((&key.kind, &key.id), None, [&nothing, &nothing]);
+        }
+        for key in changed.iter().filter(|key| key.kind == PROFILES) {
+            let (Some(was), Some(now)) = (before.profile(&key.id), after.profile(&key.id)) else { continue };
+            let targets: BTreeSet<_> = was.layer.targets().chain(now.layer.targets()).collect();
+            for target in targets {
+                add(target, Some(&key.id), [&was.layer, &now.layer]);
+            }
+        }
+        HiddenChanges { before, after, changes, found: BTreeMap::new() }
+    }
+
+    /// Whether a change of this input may be hidden.
+    pub(crate) fn watches(&self, kind: &str, input: &str) -> bool {
+        self.changes.contains_key(&(kind, input))
     }
 
     /// Takes an input of `cluster`, of which `changed` differs.
@@ -36,30 +69,37 @@ impl<'a> HiddenChanges<'a> {
         if row.before.is_none() || row.after.is_none() {
             return;
         }
-        let Some(fields) = self.fields.get(&(row.kind, row.id)) else { return };
+        let Some(changes) = self.changes.get(&(row.kind, row.id)) else { return };
         let reaches = |field: &FieldChange| changed.iter().any(|other| overlap(&field.path, &other.path));
-        let hidden: Vec<usize> =
-            fields.iter().enumerate().filter(|(_, field)| !reaches(field)).map(|(at, _)| at).collect();
-        if !hidden.is_empty() {
-            let clusters = self.found.entry((row.kind, row.id, hidden)).or_default();
-            if clusters.last() != Some(&cluster) {
-                clusters.push(cluster);
+        let has = |fleet: &Fleet, id: &str| fleet.profiles_of(cluster).any(|profile| profile.id == id);
+        for (at, Change { profile, fields }) in changes.iter().enumerate() {
+            if profile.is_some_and(|id| !has(self.before, id) || !has(self.after, id)) {
+                continue;
+            }
+            let hidden: Vec<usize> =
+                fields.iter().enumerate().filter(|(_, field)| !reaches(field)).map(|(at, _)| at).collect();
+            if !hidden.is_empty() {
+                let clusters = self.found.entry((row.kind, row.id, at, hidden)).or_default();
+                if clusters.last() != Some(&cluster) {
+                    clusters.push(cluster);
+                }
             }
         }
     }
 
     pub(crate) fn finish(self) -> Vec<Hidden> {
-        let fields = self.fields;
-        let found = self.found.into_iter().map(|((kind, input, hidden), clusters)| {
-            let all = fields.get(&(kind, input)).into_iter().flatten().enumerate();
-            let fields = all.filter(|(at, _)| hidden.contains(at)).map(|(_, field)| field.clone());
-            Hidden {
+        let changes = self.changes;
+        let found = self.found.into_iter().filter_map(|((kind, input, at, hidden), clusters)| {
+            let Change { profile, fields } = changes.get(&(kind, input))?.get(at)?;
+            let fields = fields.iter().enumerate().filter(|(at, _)| hidden.contains(at));
+            Some(Hidden {
+                profile: profile.map(String::from),
                 kind: kind.into(),
                 input: input.into(),
-                fields: fields.collect(),
+                fields: fields.map(|(_, field)| field.clone()).collect(),
                 count: clusters.len(),
                 clusters: owned(clusters),
-            }
+            })
         });
         let mut found: Vec<Hidden> = found.collect();
         // Stable: of as many clusters, by type and input.
@@ -68,43 +108,68 @@ impl<'a> HiddenChanges<'a> {
     }
 }
 
-/// The difference for a cluster whose reference says nothing but the id.
-fn bare_difference(before: &Fleet, after: &Fleet, key: &Key) -> Option<Vec<FieldChange>> {
-    let cluster = nobody();
-    let (was, now);
-    let component = bare_component(&key.id);
-    let definition = Reference { id: key.id.clone(), on_remove: None, overrides: Body::new() };
-    let bare = |fleet| bare_input(fleet, key, &cluster, &component, &definition);
-    (was, now) = (bare(before)?, bare(after)?);
-    let (was, now) = was.differing(&now);
+/// The difference for a cluster of which nothing is said but in these layers, before and after.
+fn bare_difference(
+    fleets: [&Fleet; 2],
+    target: (&str, &str),
+    layers: [&Layer; 2],
+) -> Option<Vec<FieldChange>> {
+    let (cluster, component, definition) = (nobody(), bare_component(target.1), bare_reference(target.1));
+    let bare = Bare { cluster: &cluster, component: &component, definition: &definition };
+    let [was, now] = [0, 1].map(|at| bare.input(fleets[at], target, layers[at]));
+    let (was, now) = was?.differing(&now?);
     Some(difference(&was, &now))
 }
 
-fn bare_input<'a>(
-    fleet: &'a Fleet,
-    key: &Key,
-    cluster: &'a Cluster,
-    component: &'a ComponentReference,
-    definition: &'a Reference,
-) -> Option<Input<'a>> {
-    if key.kind == PLATFORM_COMPONENTS {
-        let catalog = fleet.component(&key.id)?;
-        return Some(Input::Component(Box::new(ComponentInput::merge(cluster, component, catalog))));
+/// A cluster of which nothing is said, and what refers to something without a word more.
+struct Bare<'b> {
+    cluster: &'b Cluster,
+    component: &'b ComponentReference,
+    definition: &'b Reference,
+}
+
+impl<'b> Bare<'b> {
+    fn input<'a>(&self, fleet: &'a Fleet, (plural, id): (&str, &str), layer: &'a Layer) -> Option<Input<'a>>
+    where
+        'b: 'a,
+    {
+        // What is taken out hides nothing.
+        if layer.excludes(plural, id) == Some(true) {
+            return None;
+        }
+        let at = layer.position(plural, id);
+        if plural == PLATFORM_COMPONENTS {
+            let top = at.and_then(|at| layer.platform_components.get(at)).unwrap_or(self.component);
+            let patches = SaidPatches { own: layer.patches.get(id), ..SaidPatches::default() };
+            let (said, catalog) = (Said { top, below: None }, fleet.component(id)?);
+            return Some(Input::Component(Box::new(ComponentInput::merge(
+                self.cluster,
+                said,
+                patches,
+                catalog,
+            ))));
+        }
+        let kind = fleet.resource_type(plural)?;
+        let top = at.and_then(|at| layer.references.get(plural)?.get(at)).unwrap_or(self.definition);
+        let (said, found) = (Said { top, below: None }, fleet.definition(plural, id)?);
+        Some(Input::Definition(DefinitionInput::merge(kind, self.cluster, said, found)))
     }
-    let kind = fleet.resource_type(&key.kind)?;
-    let found = fleet.definition(&key.kind, &key.id)?;
-    Some(Input::Definition(DefinitionInput::merge(kind, cluster, definition, found)))
 }
 
 fn bare_component(id: &str) -> ComponentReference {
     ComponentReference {
         id: id.into(),
+        exclude: false,
         enabled: None,
         oci_tag: None,
         component_path: None,
         on_remove: None,
-        release: Default::default(),
+        release: Body::new(),
     }
+}
+
+fn bare_reference(id: &str) -> Reference {
+    Reference { id: id.into(), exclude: false, on_remove: None, overrides: Body::new() }
 }
 
 fn nobody() -> Cluster {
@@ -115,8 +180,8 @@ fn nobody() -> Cluster {
         aliases: Vec::new(),
         environment: String::new(),
         labels: BTreeMap::new(),
-        platform_components: Vec::new(),
-        references: BTreeMap::new(),
-        patches: BTreeMap::new(),
+        kubernetes_version: None,
+        layer: Layer::default(),
+        expiring: Box::default(),
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use flux_resourceset_model::change::Key;
-use flux_resourceset_model::{CLUSTERS, Cluster, OnRemove, ResourceType};
+use flux_resourceset_model::{CLUSTERS, Cluster, OnRemove, PLATFORM_COMPONENTS, ResourceType};
 use serde_json::Value;
 
 use crate::answer::write;
@@ -69,7 +69,8 @@ impl<'a> Planner<'a> {
         };
         let kinds = polled.into_iter().map(both).collect();
         let mut warnings = Warnings::of(before, after);
-        warnings.freezes(changed, wanted);
+        warnings.freezes(changed, &wanted);
+        warnings.layers(changed, &wanted);
         Planner {
             before,
             after,
@@ -138,7 +139,8 @@ impl<'a> Planner<'a> {
     /// Compares what is in `scope` of the cluster's answer of one type.
     fn answer(&mut self, subject: Subject<'a>, kinds: [&'a ResourceType; 2], scope: &Scope<'_>) -> bool {
         let kind = kinds[1];
-        let Rows { rows, reordered } = Rows::of((self.before, self.after), subject, kinds, scope);
+        let watched = |id: &str| self.hidden.watches(kind.plural(), id);
+        let Rows { rows, reordered } = Rows::of((self.before, self.after), subject, kinds, scope, watched);
         let mut changes = false;
         if let Some(orders) = reordered {
             changes = true;
@@ -157,6 +159,9 @@ impl<'a> Planner<'a> {
         }
         if !differ.is_empty() {
             self.warnings.inputs(subject, kind, &differ);
+        }
+        if kind.plural() == PLATFORM_COMPONENTS {
+            self.warnings.requirements(subject, |id| scope.holds(PLATFORM_COMPONENTS, id));
         }
         changes || !differ.is_empty()
     }

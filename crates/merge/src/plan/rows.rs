@@ -34,12 +34,14 @@ pub(crate) struct Rows<'a> {
 }
 
 impl<'a> Rows<'a> {
-    /// The inputs of one type in `scope` that `subject` had in `before` and has in `after`.
+    /// The inputs of one type in `scope` that `subject` had in `before` and has in `after`. One that is made
+    /// of the same is left out unless it is `watched`.
     pub(crate) fn of(
         (before, after): (&'a Fleet, &'a Fleet),
         subject: Subject<'a>,
         [kind_before, kind_after]: [&'a ResourceType; 2],
         scope: &Scope<'_>,
+        watched: impl Fn(&str) -> bool,
     ) -> Self {
         let same_kind = std::ptr::eq(kind_before, kind_after);
         let mut rows = Vec::new();
@@ -51,7 +53,7 @@ impl<'a> Rows<'a> {
             let id = was.or(now).map_or("", |(_, source)| source.id());
             if let (Some((place, one)), Some((later, other))) = (was, now) {
                 stay.push((place, later, id));
-                if same_kind && one.equals(other) && subject.says_the_same_of(id) {
+                if same_kind && one.equals(other) && subject.is_called_the_same() && !watched(id) {
                     continue;
                 }
             }
@@ -66,11 +68,9 @@ impl<'a> Rows<'a> {
 }
 
 impl Subject<'_> {
-    /// Whether what it says beside its reference to `id` stays.
-    fn says_the_same_of(self, id: &str) -> bool {
-        self.was.zip(self.now).is_some_and(|(was, now)| {
-            ClusterBlock::of(was) == ClusterBlock::of(now) && was.patches.get(id) == now.patches.get(id)
-        })
+    /// Whether what every input says of it stays.
+    fn is_called_the_same(self) -> bool {
+        self.was.zip(self.now).is_some_and(|(was, now)| ClusterBlock::of(was) == ClusterBlock::of(now))
     }
 }
 

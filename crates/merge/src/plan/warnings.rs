@@ -4,19 +4,21 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use flux_resourceset_model::change::Key;
 use flux_resourceset_model::{
-    Cluster, Delivery, DnsName, FREEZES, OnRemove, PLATFORM_COMPONENTS, ResourceType,
+    Cluster, Delivery, DnsName, FREEZES, Layer, OnRemove, PLATFORM_COMPONENTS, PROFILES, Profile,
+    ResourceType,
 };
 use serde::Serialize;
 
 use crate::fleet::{Fleet, Holder};
 use crate::input::{ComponentInput, Input};
 use crate::plan::Warning;
+use crate::plan::affected::is_clusters;
 use crate::plan::kind::{EffectKind, target_namespace};
 use crate::plan::planner::owned;
 use crate::plan::rows::{Row, Subject};
+use crate::requirement::{LATEST, version_of};
 
 const NAMESPACES: &str = "namespaces";
-const LATEST: &str = "latest";
 
 /// What a warning is about. The gravest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -46,6 +48,12 @@ pub enum WarningCode {
     Latest,
     /// A component goes into a namespace that the cluster does not get.
     NamespaceMissing,
+    /// What a component requires cannot be judged, since a version cannot be compared.
+    Unjudged,
+    /// A profile selects no cluster.
+    ProfileSelectsNone,
+    /// What a layer takes out is given by no lower one.
+    ExcludesNothing,
 }
 
 /// Warnings being gathered, cluster by cluster.
@@ -55,11 +63,91 @@ pub(crate) struct Warnings<'a> {
     found: BTreeMap<(WarningCode, String), Vec<&'a str>>,
     /// Whether a namespace of this name can be one of a fleet's.
     lawful: BTreeMap<String, bool>,
+    /// The components that require something, each with whom it requires.
+    requiring: BTreeMap<&'a str, BTreeSet<&'a str>>,
 }
 
 impl<'a> Warnings<'a> {
     pub(crate) fn of(before: &'a Fleet, after: &'a Fleet) -> Self {
-        Warnings { before, after, found: BTreeMap::new(), lawful: BTreeMap::new() }
+        let catalog = after.list(PLATFORM_COMPONENTS).filter_map(|(id, _)| after.component(id));
+        let requiring = catalog.filter(|one| !one.requires.is_empty() || one.kubernetes.is_some());
+        let requiring =
+            requiring.map(|one| (one.id.as_str(), one.requires.keys().map(String::as_str).collect()));
+        let requiring = requiring.collect();
+        Warnings { before, after, found: BTreeMap::new(), lawful: BTreeMap::new(), requiring }
+    }
+
+    /// Which of the layers among `changed` do nothing, for whom of the clusters that are `wanted`.
+    pub(crate) fn layers(&mut self, changed: &BTreeSet<&'a Key>, wanted: impl Fn(&str) -> bool) {
+        for key in changed {
+            if let Some(profile) = self.after.profile(&key.id).filter(|_| key.kind == PROFILES) {
+                self.profile(profile, &wanted);
+            } else if is_clusters(key) && wanted(&key.id) {
+                self.excluded_by_cluster(&key.id);
+            }
+        }
+    }
+
+    fn profile(&mut self, profile: &'a Profile, wanted: impl Fn(&str) -> bool) {
+        let (id, after) = (&profile.id, self.after);
+        let selected: Vec<&str> = after.selected_by(&profile.selector).collect();
+        if selected.is_empty() {
+            let message = format!(
+                "{PROFILES}/{id} selects no cluster yet: `{}` is what it waits for",
+                profile.selector
+            );
+            self.found.entry((WarningCode::ProfileSelectsNone, message)).or_default();
+            return;
+        }
+        for (plural, target) in excluded(&profile.layer) {
+            let useful = selected.iter().any(|cluster| {
+                let lower = after.profiles_of(cluster).take_while(|lower| lower.priority < profile.priority);
+                lower.fold(false, |given, lower| {
+                    lower.layer.excludes(plural, target).map_or(given, |out| !out)
+                })
+            });
+            if !useful {
+                let message = format!(
+                    "{PROFILES}/{id} takes out {plural}/{target}, which no lower profile gives to any of its clusters"
+                );
+                let clusters = selected.iter().copied().filter(|id| wanted(id)).collect();
+                self.found.insert((WarningCode::ExcludesNothing, message), clusters);
+            }
+        }
+    }
+
+    fn excluded_by_cluster(&mut self, id: &'a str) {
+        let Some(cluster) = self.after.subject(id) else { return };
+        let subject = Subject { id, was: self.before.subject(id), now: Some(cluster) };
+        let useless = |fleet: &Fleet, plural: &str, target: &str| {
+            !fleet.stack(id).is_some_and(|stack| stack.gives(plural, target))
+        };
+        for (plural, target) in excluded(&cluster.layer) {
+            let known = subject.was.is_some_and(|was| was.layer.excludes(plural, target) == Some(true))
+                && useless(self.before, plural, target);
+            if useless(self.after, plural, target) && !known {
+                let message = format!("takes out {plural}/{target}, which none of its profiles gives");
+                self.warn(WarningCode::ExcludesNothing, subject, message);
+            }
+        }
+    }
+
+    /// What of the components that `scope` holds cannot be judged now, and was not so before.
+    pub(crate) fn requirements(&mut self, subject: Subject<'a>, scope: impl Fn(&str) -> bool) {
+        let concerns = |(id, required): (&&'a str, &BTreeSet<&str>)| {
+            (scope(id) || required.iter().any(|id| scope(id))).then_some(*id)
+        };
+        let ids: Vec<&str> = self.requiring.iter().filter_map(concerns).collect();
+        if ids.is_empty() {
+            return;
+        }
+        let Some(now) = subject.now else { return };
+        let known = subject.was.map(|was| unjudged(self.before, was, &ids)).unwrap_or_default();
+        for message in unjudged(self.after, now, &ids) {
+            if !known.contains(&message) {
+                self.warn(WarningCode::Unjudged, subject, message);
+            }
+        }
     }
 
     /// Whom of the clusters that are `wanted` the freezes among `changed` hold that are put on.
@@ -204,7 +292,7 @@ impl<'a> Warnings<'a> {
         let Some(namespace) = target_namespace(after).filter(|now| after.enabled && was != Some(*now)) else {
             return;
         };
-        if !subject.now.is_some_and(|cluster| has_namespace(cluster, namespace))
+        if !subject.now.is_some_and(|cluster| has_namespace(self.after, cluster, namespace))
             && self.is_lawful_namespace(namespace)
         {
             let message =
@@ -308,8 +396,32 @@ fn folder(input: &ComponentInput<'_>) -> String {
     environment.map_or_else(|| input.component_path.into(), |end| format!("{}/{end}", input.component_path))
 }
 
-fn has_namespace(cluster: &Cluster, id: &str) -> bool {
-    cluster.references.get(NAMESPACES).into_iter().flatten().any(|reference| reference.id == id)
+fn has_namespace(fleet: &Fleet, cluster: &Cluster, id: &str) -> bool {
+    let kind = fleet.resource_type(NAMESPACES);
+    kind.is_some_and(|kind| fleet.sources(cluster, kind, |one| one == id).next().is_some())
+}
+
+/// What a layer takes out, by the plural of its type and its id.
+fn excluded(layer: &Layer) -> Vec<(&str, &str)> {
+    let mut out: Vec<_> =
+        layer.targets().filter(|(plural, id)| layer.excludes(plural, id) == Some(true)).collect();
+    out.sort_unstable();
+    out.dedup();
+    out
+}
+
+/// What `cluster` gets of the components `ids` and cannot be judged.
+fn unjudged<'a>(fleet: &'a Fleet, cluster: &'a Cluster, ids: &[&str]) -> Vec<String> {
+    let Some(kind) = fleet.resource_type(PLATFORM_COMPONENTS) else { return Vec::new() };
+    let enabled: BTreeMap<&str, &str> = fleet
+        .inputs(cluster, kind)
+        .filter_map(|input| {
+            component(&input).filter(|input| input.enabled).map(|input| (input.id, version_of(input)))
+        })
+        .collect();
+    let own = ids.iter().filter(|id| enabled.contains_key(*id)).filter_map(|id| fleet.component(id));
+    own.flat_map(|catalog| crate::requirement::unjudged(cluster, catalog, |id| enabled.get(id).copied()))
+        .collect()
 }
 
 /// The enabled components of `cluster` that are put into the namespace `id`.

@@ -109,6 +109,7 @@ proptest! {
                 match from {
                     Origin::Catalog | Origin::Definition => prop_assert!(definition),
                     Origin::Cluster | Origin::Patch | Origin::Override => prop_assert!(!definition),
+                    Origin::Profile => prop_assert_eq!(&document.kind, "profiles"),
                     Origin::Default => {}
                 }
                 prop_assert!(overrode.is_none() || from == Origin::Override, "{}", path);
@@ -239,7 +240,7 @@ fn every_field_says_who_said_it() {
     "#);
     let field = fleet.explain("eu-1", Some("platform-components"), Some("grafana")).unwrap().remove(0);
     let tag = field.fields.iter().find(|field| field.path == "source.oci_tag").unwrap();
-    insta::assert_snapshot!(serde_json::to_string(tag).unwrap(), @r#"{"path":"source.oci_tag","value":"v2","from":"override","document":"clusters/eu-1","field":"platform_components/grafana/oci_tag","overrode":{"value":"v1","from":"catalog"}}"#);
+    insta::assert_snapshot!(serde_json::to_string(tag).unwrap(), @r#"{"path":"source.oci_tag","value":"v2","from":"override","document":"clusters/eu-1","field":"platform_components/grafana/oci_tag","overrode":{"value":"v1","from":"catalog","document":"platform_components/grafana"}}"#);
 }
 
 #[test]
