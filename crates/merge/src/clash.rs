@@ -99,7 +99,7 @@ fn contested<'a>(profiles: &[&'a Profile]) -> BTreeMap<Field, Vec<&'a Profile>> 
     for profile in profiles {
         for field in spoken_of(&profile.layer) {
             let known = speaking.entry(field).or_default();
-            if !known.last().is_some_and(|last| last.id == profile.id) {
+            if known.last().is_none_or(|last| last.id != profile.id) {
                 known.push(profile);
             }
         }
