@@ -269,7 +269,7 @@ impl Clash {
                 if self.says[0].as_deref() == Some("true") { (other, one) } else { (one, other) };
             return format!("{who} disagree on {kind}/{id}: {gives} refers to it and {takes} takes it out");
         }
-        let [one, other] = self.says.each_ref().map(|said| said.as_deref().unwrap_or("nothing"));
+        let [one, other] = self.says.each_ref().map(|said| said.as_deref().unwrap_or("no value"));
         format!("{who} say different things of {}: {one} and {other}", self.field)
     }
 }

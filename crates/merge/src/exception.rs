@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use flux_resourceset_model::change::Key;
 use flux_resourceset_model::{
-    Cluster, Expiry, PATCHES, PLATFORM_COMPONENTS, PROFILES, Profile, UNSET_PATCHES,
+    Cluster, Expiry, PATCHES, PLATFORM_COMPONENTS, PROFILES, Profile, ResourceType, UNSET_PATCHES,
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -13,6 +13,7 @@ use crate::difference::push_key;
 use crate::explain::{ExplainedField, Origin, Overrode, Subject};
 use crate::field::Field;
 use crate::fleet::Fleet;
+use crate::requirement::LATEST;
 
 /// Something that a cluster says for itself.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -90,7 +91,7 @@ impl Own<'_> {
         let explained = self.subject.inputs(kind, Some(id)).into_iter().flat_map(|input| input.fields);
         let own = explained.filter(|field| field.document == self.subject.key && is_own(field));
         let mut found: Vec<Exception> = own
-            .filter(|field| expires || field.overrode.as_ref().is_none_or(|lower| lower.value != field.value))
+            .filter(|field| expires || differs(kind, field))
             .filter(|field| field.path != "id" || (expires && !profiled))
             .map(|field| self.said(plural, id, field))
             .collect();
@@ -152,6 +153,22 @@ impl Own<'_> {
             Exception { instead, ..self.exception(plural, id, &path, Value::Null, field) }
         });
         unset.collect()
+    }
+}
+
+/// Whether something else would be answered if the cluster did not say the field.
+fn differs(kind: &ResourceType, field: &ExplainedField) -> bool {
+    let ExplainedField { path, value, overrode, .. } = field;
+    if let Some(lower) = overrode {
+        return lower.value != *value;
+    }
+    let own = kind.input_fields().iter().find(|(name, _)| name == path).map(|(_, default)| default);
+    match path.as_str() {
+        "enabled" => *value != true,
+        "on_remove" => *value != "delete",
+        "source.oci_tag" => value != LATEST,
+        "patches" | "release" => value.as_object().is_none_or(|fields| !fields.is_empty()),
+        _ => own != Some(value),
     }
 }
 

@@ -14,6 +14,7 @@ use serde_json::Value;
 use crate::difference::push_key;
 use crate::field::Field;
 use crate::fleet::Fleet;
+use crate::release::merge_release;
 
 /// What gives a field its value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -311,12 +312,22 @@ fn explained(path: &[&str], value: &Value, layers: &[Layer<'_>]) -> Option<Expla
         None => (layers.last()?, Origin::Default),
     };
     let overrode = saying.next().and_then(|lower| {
-        Some(Overrode { value: lower.value?.clone(), from: lower.origin, document: lower.document.clone() })
+        let value = together(lower.value?, saying.filter_map(|layer| layer.value));
+        Some(Overrode { value, from: lower.origin, document: lower.document.clone() })
     });
     let mut text = String::new();
     path.iter().for_each(|key| push_key(&mut text, key));
     let (document, field) = (layer.document.clone(), layer.field.clone());
     Some(ExplainedField { path: text, value: value.clone(), from, document, field, overrode })
+}
+
+/// What a layer's value comes to over those of lower ones, the next lower first: objects are merged.
+fn together<'a>(top: &Value, lower: impl Iterator<Item = &'a Value>) -> Value {
+    let Value::Object(top) = top else { return top.clone() };
+    let mut layers: Vec<&Body> = lower.map_while(Value::as_object).collect();
+    layers.reverse();
+    layers.push(top);
+    layers.into_iter().fold(Body::new(), |merged, over| merge_release(&merged, over)).into()
 }
 
 fn as_text<S: serde::Serializer>(key: &Key, serializer: S) -> Result<S::Ok, S::Error> {

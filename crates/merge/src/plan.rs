@@ -125,6 +125,12 @@ pub struct Warning {
     pub clusters: Vec<String>,
 }
 
+impl Warning {
+    fn of_one(&self, only: impl Fn() -> Vec<String>) -> Self {
+        if self.count == 0 { self.clone() } else { Warning { count: 1, clusters: only(), ..self.clone() } }
+    }
+}
+
 /// Clusters with effects that a freeze holds back.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Frozen {
@@ -196,7 +202,8 @@ impl Plan {
         let effects: Vec<_> =
             effects.map(|effect| Effect { count: 1, clusters: only(), ..effect.clone() }).collect();
         let hidden = self.hidden.iter().filter(|hidden| has(&hidden.clusters));
-        let warnings = self.warnings.iter().filter(|warning| has(&warning.clusters));
+        // What is said of no cluster at all is said of the change.
+        let warnings = self.warnings.iter().filter(|one| one.count == 0 || has(&one.clusters));
         let frozen = self.frozen.iter().filter(|frozen| has(&frozen.clusters));
         let destructive = Destruction {
             clusters: usize::from(effects.iter().any(|effect| effect.destructive)),
@@ -212,7 +219,7 @@ impl Plan {
             confirmation: Vec::new(),
             effects,
             hidden: hidden.map(|hidden| Hidden { count: 1, clusters: only(), ..hidden.clone() }).collect(),
-            warnings: warnings.map(|one| Warning { count: 1, clusters: only(), ..one.clone() }).collect(),
+            warnings: warnings.map(|one| one.of_one(only)).collect(),
             frozen: frozen.map(|one| Frozen { count: 1, clusters: only(), ..one.clone() }).collect(),
             protected: alone(&self.protected),
             emptied: alone(&self.emptied),

@@ -110,8 +110,10 @@ impl<'a> Warnings<'a> {
                 let message = format!(
                     "{PROFILES}/{id} takes out {plural}/{target}, which no lower profile gives to any of its clusters"
                 );
-                let clusters = selected.iter().copied().filter(|id| wanted(id)).collect();
-                self.found.insert((WarningCode::ExcludesNothing, message), clusters);
+                let clusters: Vec<&str> = selected.iter().copied().filter(|id| wanted(id)).collect();
+                if !clusters.is_empty() {
+                    self.found.insert((WarningCode::ExcludesNothing, message), clusters);
+                }
             }
         }
     }

@@ -112,7 +112,7 @@ proptest! {
                     Origin::Profile => prop_assert_eq!(&document.kind, "profiles"),
                     Origin::Default => {}
                 }
-                prop_assert!(overrode.is_none() || from == Origin::Override, "{}", path);
+                prop_assert!(overrode.is_none() || matches!(from, Origin::Override | Origin::Patch | Origin::Profile), "{}", path);
             }
         }
     }
@@ -122,9 +122,13 @@ proptest! {
         let fleet = History::after(&operations).fleet;
         for id in fleet.subjects() {
             for ExplainedInput { kind, id: input, fields } in fleet.explain(id, None, None).unwrap() {
-                for field in fields.iter().filter(|field| !matches!(field.from, Origin::Cluster | Origin::Default)) {
+                // A reference without its id refers to nothing.
+                let said = fields.iter().filter(|field| field.path != "id");
+                for field in said.filter(|field| !matches!(field.from, Origin::Cluster | Origin::Default)) {
+                    // Without it a document may be none any more, or profiles may disagree that it goes over.
                     let Some(fleet) = without(&fleet, &field.document, &field.field) else {
-                        prop_assert!(["component_path", "source.oci_url", "role"].contains(&field.path.as_str()));
+                        let required = ["component_path", "source.oci_url", "role"].contains(&field.path.as_str());
+                        prop_assert!(required || fleet.profiles_of(id).count() > 1);
                         continue;
                     };
                     let now = explained(&fleet, id, &kind, &input);
@@ -135,7 +139,8 @@ proptest! {
                         Some(overrode) => {
                             prop_assert_eq!(value, Some(&overrode.value), "{}", field.path);
                             let below = |path: &str| path.starts_with(&field.path);
-                            prop_assert!(now.iter().filter(|other| below(&other.path)).all(|other| other.from == overrode.from));
+                            let layers = overrode.value.is_object() && fleet.profiles_of(id).next().is_some();
+                            prop_assert!(layers || now.iter().filter(|other| below(&other.path)).all(|other| other.from == overrode.from));
                         }
                         None => prop_assert!(same.is_none_or(|same| same.from == Origin::Default), "{:?}", same),
                     }

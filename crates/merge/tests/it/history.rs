@@ -91,7 +91,7 @@ fn on_remove() -> impl Strategy<Value = Option<(&'static str, Value)>> {
 }
 
 prop_compose! {
-    fn component_reference()(
+    fn plain_component_reference()(
         id in select(COMPONENTS.to_vec()),
         enabled in field("enabled", vec![true.into(), false.into()]),
         tag in field("oci_tag", vec!["v1".into(), "v2".into()]),
@@ -103,10 +103,28 @@ prop_compose! {
     }
 }
 
+/// One that takes out what lower layers give, now and then.
+fn or_excluded(
+    ids: &'static [&'static str],
+    reference: impl Strategy<Value = Value>,
+) -> impl Strategy<Value = Value> {
+    prop_oneof![7 => reference, 1 => select(ids).prop_map(|id| json!({"id": id, "exclude": true}))]
+}
+
+fn component_reference() -> impl Strategy<Value = Value> {
+    or_excluded(&COMPONENTS, plain_component_reference())
+}
+
 fn references(ids: &'static [&'static str]) -> impl Strategy<Value = Value> {
     let reference =
         (select(ids), on_remove()).prop_map(|(id, keep)| object(vec![Some(("id", id.into())), keep]));
-    prop::collection::vec(reference, 0..3).prop_map(Value::Array)
+    prop::collection::vec(or_excluded(ids, reference), 0..3).prop_map(Value::Array)
+}
+
+fn unset() -> impl Strategy<Value = Option<(&'static str, Value)>> {
+    let some =
+        field("unset_patches", vec![json!({"a": ["x"]}), json!({"b": ["x", "y"], "c": []}), json!({})]);
+    prop_oneof![3 => Just(None), 1 => some]
 }
 
 fn sometimes(
@@ -117,7 +135,7 @@ fn sometimes(
 }
 
 prop_compose! {
-    fn cluster()(
+    pub(crate) fn cluster()(
         dns in select(DNS_NAMES.to_vec()),
         environment in select(vec!["dev", "prod"]),
         components in sometimes("platform_components", prop::collection::vec(component_reference(), 0..3).prop_map(Value::Array)),
@@ -125,13 +143,44 @@ prop_compose! {
         rolebindings in sometimes("rolebindings", references(&ROLEBINDINGS)),
         labels in field("labels", vec![json!({"tier": "edge"}), json!({"tier": "core"}), json!({})]),
         aliases in prop_oneof![5 => Just(None), 1 => field("aliases", vec![json!([]), json!(["three"])])],
-        patches in field("patches", vec![json!({"a": {"x": "1", "y.z": "2"}}), json!({"b": {"x": "3"}, "c": {}}), json!({})]),
+        patches in patches(),
+        unset in unset(),
     ) -> Value {
         object(vec![
             Some(("cluster_dns", dns.into())), Some(("environment", environment.into())),
-            components, namespaces, rolebindings, patches, labels, aliases,
+            components, namespaces, rolebindings, patches, unset, labels, aliases,
         ])
     }
+}
+
+fn patches() -> impl Strategy<Value = Option<(&'static str, Value)>> {
+    let some = vec![json!({"a": {"x": "1", "y.z": "2"}}), json!({"b": {"x": "3"}, "c": {}}), json!({})];
+    field("patches", some)
+}
+
+prop_compose! {
+    pub(crate) fn profile()(
+        selector in select(SELECTORS.to_vec()),
+        priority in field("priority", vec![0.into(), 5.into(), (-5).into(), 10.into()]),
+        components in sometimes("platform_components", prop::collection::vec(component_reference(), 0..3).prop_map(Value::Array)),
+        namespaces in sometimes("namespaces", references(&NAMESPACES)),
+        rolebindings in sometimes("rolebindings", references(&ROLEBINDINGS)),
+        patches in patches(),
+        unset in unset(),
+    ) -> Value {
+        let selector = Some(("selector", selector.into()));
+        object(vec![selector, priority, components, namespaces, rolebindings, patches, unset])
+    }
+}
+
+pub(crate) const PROFILES: [&str; 4] = ["p1", "p2", "p3", "p4"];
+
+pub(crate) fn profile_operation() -> BoxedStrategy<Operation> {
+    let labels = select(vec![json!({"tier": "edge"}), json!({"tier": "core"}), Value::Null]);
+    let moved = (select(CLUSTERS.to_vec()), labels).prop_map(|(id, labels)| {
+        Operation::new(Verb::Update, Key::new("clusters", id), Some(json!({"labels": labels})))
+    });
+    prop_oneof![5 => of_type("profiles", &PROFILES, profile().boxed()), 1 => moved].boxed()
 }
 
 prop_compose! {
@@ -241,13 +290,16 @@ fn rare_operation() -> impl Strategy<Value = Operation> {
     ]
 }
 
-pub(crate) fn operation() -> impl Strategy<Value = Operation> {
+/// Boxed, as large ones are, since they are moved about on the stack.
+pub(crate) fn operation() -> BoxedStrategy<Operation> {
     prop_oneof![
-        4 => definition_operation(),
-        4 => cluster_operation(),
-        3 => part_operation(),
-        1 => rare_operation(),
+        4 => definition_operation().boxed(),
+        4 => cluster_operation().boxed(),
+        3 => part_operation().boxed(),
+        3 => profile_operation(),
+        1 => rare_operation().boxed(),
     ]
+    .boxed()
 }
 
 /// A history that first creates most definitions, so that most clusters are accepted.

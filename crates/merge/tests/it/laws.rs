@@ -84,7 +84,8 @@ proptest! {
                 continue;
             };
             let answer: Value = serde_json::from_str(&answer).unwrap();
-            for (at, reference) in cluster["platform_components"].as_array().into_iter().flatten().enumerate() {
+            let flat = naive::flattened(&documents, cluster);
+            for (at, reference) in flat["platform_components"].as_array().into_iter().flatten().enumerate() {
                 let catalog = &documents["platform_components"][reference["id"].as_str().unwrap()];
                 let input = &answer["inputs"][at];
                 for (field, answered, unset) in [

@@ -12,6 +12,7 @@ mod explain;
 mod files;
 mod history;
 mod laws;
+mod layers;
 mod naive;
 mod plan;
 mod revert;

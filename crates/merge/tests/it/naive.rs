@@ -7,9 +7,15 @@ use serde_json::{Map, Value, json};
 /// All documents of a fleet, by plural and id.
 pub(crate) type Documents = BTreeMap<String, BTreeMap<String, Value>>;
 
-/// The selectors that a history's freezes have, and whether each holds for a cluster.
-pub(crate) const SELECTORS: [&str; 4] =
-    ["environment=prod", "id in (c1,c2)", "tier notin (edge)", "tier,id!=c3"];
+/// The selectors that a history's freezes and profiles have, and whether each holds for a cluster.
+pub(crate) const SELECTORS: [&str; 6] = [
+    "environment=prod",
+    "id in (c1,c2)",
+    "tier notin (edge)",
+    "tier,id!=c3",
+    "",
+    "tier=edge,environment in (dev,prod)",
+];
 
 pub(crate) fn selects(selector: &str, cluster: &Value) -> bool {
     let (id, tier) = (cluster["id"].as_str().unwrap(), cluster["labels"]["tier"].as_str());
@@ -17,7 +23,9 @@ pub(crate) fn selects(selector: &str, cluster: &Value) -> bool {
         0 => cluster["environment"] == "prod",
         1 => id == "c1" || id == "c2",
         2 => tier != Some("edge"),
-        _ => tier.is_some() && id != "c3",
+        3 => tier.is_some() && id != "c3",
+        4 => true,
+        _ => tier == Some("edge"),
     }
 }
 
@@ -38,6 +46,7 @@ pub(crate) fn answer(documents: &Documents, dns: &str, path: &str) -> Option<Val
     if documents["freezes"].values().any(|freeze| selects(freeze["selector"].as_str().unwrap(), cluster)) {
         return None;
     }
+    let cluster = &flattened(documents, cluster);
     let plural = path.replace('-', "_");
     let references = cluster[&plural].as_array().cloned().unwrap_or_default();
     let inputs = references.iter().filter_map(|reference| {
@@ -59,6 +68,64 @@ pub(crate) fn answer(documents: &Documents, dns: &str, path: &str) -> Option<Val
         })
     });
     Some(json!({"inputs": inputs.collect::<Vec<_>>()}))
+}
+
+/// The profiles of `cluster`, the lowest first.
+pub(crate) fn profiles<'a>(documents: &'a Documents, cluster: &Value) -> Vec<&'a Value> {
+    let matching = |profile: &&Value| selects(profile["selector"].as_str().unwrap(), cluster);
+    let mut profiles: Vec<_> =
+        documents.get("profiles").into_iter().flat_map(BTreeMap::values).filter(matching).collect();
+    profiles.sort_by_key(|profile| (profile["priority"].as_i64().unwrap_or(0), profile["id"].to_string()));
+    profiles
+}
+
+/// The cluster as it would be written were there no profiles: whole documents, put over each other.
+pub(crate) fn flattened(documents: &Documents, cluster: &Value) -> Value {
+    let layers: Vec<_> = profiles(documents, cluster).into_iter().chain([cluster]).collect();
+    let mut flat = cluster.clone();
+    let lists = layers.iter().flat_map(|layer| layer.as_object().unwrap().keys());
+    let lists: Vec<_> =
+        lists.filter(|field| layers.iter().any(|layer| layer[*field][0]["id"].is_string())).collect();
+    for list in lists {
+        flat[list] = Value::Array(listed(layers.iter().map(|layer| &layer[list])));
+    }
+    flat["patches"] = json!({});
+    for layer in layers {
+        for (id, keys) in layer["unset_patches"].as_object().into_iter().flatten() {
+            for key in keys.as_array().unwrap() {
+                flat["patches"][id].as_object_mut().map(|patches| patches.remove(key.as_str().unwrap()));
+            }
+        }
+        for (id, patches) in layer["patches"].as_object().into_iter().flatten() {
+            let merged = over(first(&[&flat["patches"][id]], json!({})), patches.clone());
+            flat["patches"][id] = merged;
+        }
+    }
+    flat.as_object_mut().unwrap().remove("unset_patches");
+    flat
+}
+
+/// Lists of references, put over each other.
+fn listed<'a>(layers: impl Iterator<Item = &'a Value>) -> Vec<Value> {
+    let mut merged: BTreeMap<&str, Value> = BTreeMap::new();
+    let mut order: Vec<&str> = Vec::new();
+    for reference in layers.filter_map(Value::as_array).flatten() {
+        let id = reference["id"].as_str().unwrap();
+        let one = merged.entry(id).or_insert_with(|| json!({}));
+        one["exclude"] = false.into();
+        for (field, value) in reference.as_object().unwrap().iter().filter(|(_, value)| !value.is_null()) {
+            let below = one[field].clone();
+            one[field] = if field == "release" && !below.is_null() {
+                over(below, value.clone())
+            } else {
+                value.clone()
+            };
+        }
+        if one["exclude"] == false && !order.contains(&id) {
+            order.push(id);
+        }
+    }
+    order.into_iter().map(|id| merged.remove(id).unwrap()).filter(|one| one["exclude"] == false).collect()
 }
 
 fn same_name(one: &str, other: &str) -> bool {

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Value, json};
 
-use crate::history::{History, documents, operation, operations};
+use crate::history::{History, documents, operation, operations, profile_operation};
 use crate::naive::{self, Documents};
 
 const TYPES: [(&str, &str); 3] = [
@@ -268,28 +268,14 @@ fn hidden(before: &Documents, after: &Documents) -> BTreeSet<(String, String, St
                 let mut documents = documents.clone();
                 let nobody = json!({"id": "x", "cluster_name": "x", "cluster_dns": "x", "environment": "x", kind: [{"id": id}]});
                 documents.insert("clusters".into(), BTreeMap::from([("x".to_owned(), nobody)]));
+                documents.get_mut("profiles").unwrap().clear();
                 inputs(&documents, "x", path).pop().unwrap()
             };
             let mut fields = BTreeMap::new();
             leaves("", Some(&bare(before)), Some(&bare(after)), &mut fields);
             for cluster in before["clusters"].keys() {
-                let find = |documents| {
-                    inputs(documents, cluster, path).into_iter().find(|input| id_of(input) == *id)
-                };
-                let (Some(was), Some(is)) = (find(before), find(after)) else { continue };
-                let mut own = BTreeMap::new();
-                leaves("", Some(&was), Some(&is), &mut own);
-                let touches = |path: &str| {
-                    own.keys().any(|own| {
-                        let (long, short) =
-                            if own.len() > path.len() { (&own[..], path) } else { (path, &own[..]) };
-                        long == short
-                            || long.starts_with(&format!("{short}."))
-                            || long.starts_with(&format!("{short}["))
-                    })
-                };
-                for path in fields.keys().filter(|path| !touches(path)) {
-                    found.insert((cluster.clone(), kind.into(), id.clone(), path.clone()));
+                for path in untouched(before, after, cluster, path, id, &fields) {
+                    found.insert((cluster.clone(), kind.into(), id.clone(), path));
                 }
             }
         }
@@ -297,16 +283,100 @@ fn hidden(before: &Documents, after: &Documents) -> BTreeSet<(String, String, St
     found
 }
 
-fn ungrouped_hidden(plan: &Plan) -> BTreeSet<(String, String, String, String)> {
-    let groups = plan.hidden.iter().flat_map(|hidden| {
-        let fields = hidden.fields.iter().map(|field| &field.path);
-        fields.flat_map(|path| {
-            hidden
-                .clusters
-                .iter()
-                .map(|cluster| (cluster.clone(), hidden.kind.clone(), hidden.input.clone(), path.clone()))
+/// For each changed profile and cluster that has it before and after: the fields that would change if
+/// nobody but the profile said anything.
+fn hidden_of_profiles(before: &Documents, after: &Documents) -> BTreeSet<(String, String, String, String)> {
+    let mut found = BTreeSet::new();
+    for (profile, was) in &before["profiles"] {
+        let Some(now) = after["profiles"].get(profile).filter(|now| *now != was) else { continue };
+        for (kind, path) in TYPES {
+            for id in before[kind].keys() {
+                let stated = |layer: &Value| {
+                    let list = layer[kind].as_array().into_iter().flatten();
+                    list.filter(|reference| reference["id"] == **id)
+                        .cloned()
+                        .next()
+                        .unwrap_or(json!({"id": id}))
+                };
+                if [was, now].iter().any(|layer| stated(layer)["exclude"] == true) {
+                    continue;
+                }
+                let bare = |documents: &Documents, layer: &Value| {
+                    let mut documents = documents.clone();
+                    documents.get_mut("profiles").unwrap().clear();
+                    let nobody = json!({"id": "x", "cluster_name": "x", "cluster_dns": "x", "environment": "x",
+                        kind: [stated(layer)], "patches": layer["patches"]});
+                    documents.insert("clusters".into(), BTreeMap::from([("x".to_owned(), nobody)]));
+                    inputs(&documents, "x", path).pop()
+                };
+                let (Some(one), Some(other)) = (bare(before, was), bare(after, now)) else { continue };
+                let mut fields = BTreeMap::new();
+                leaves("", Some(&one), Some(&other), &mut fields);
+                let speaks = |layer: &Value| {
+                    layer[kind].as_array().into_iter().flatten().any(|reference| reference["id"] == **id)
+                        || (kind == "platform_components"
+                            && (layer["patches"].get(id).is_some()
+                                || layer["unset_patches"].get(id).is_some()))
+                };
+                if !speaks(was) && !speaks(now) {
+                    continue;
+                }
+                let has = |documents: &Documents, cluster: &String| {
+                    documents["clusters"].get(cluster).is_some_and(|cluster| {
+                        naive::profiles(documents, cluster).iter().any(|one| one["id"] == **profile)
+                    })
+                };
+                for cluster in before["clusters"].keys().filter(|id| has(before, id) && has(after, id)) {
+                    let untouched = untouched(before, after, cluster, path, id, &fields);
+                    found.extend(
+                        untouched
+                            .into_iter()
+                            .map(|path| (format!("{profile} {cluster}"), kind.into(), id.clone(), path)),
+                    );
+                }
+            }
+        }
+    }
+    found
+}
+
+/// Which of `fields` do not change in the cluster's input, which it has before and after.
+fn untouched(
+    before: &Documents,
+    after: &Documents,
+    cluster: &str,
+    path: &str,
+    id: &str,
+    fields: &BTreeMap<String, (Value, Value)>,
+) -> Vec<String> {
+    let find = |documents| inputs(documents, cluster, path).into_iter().find(|input| id_of(input) == *id);
+    let (Some(was), Some(is)) = (find(before), find(after)) else { return Vec::new() };
+    let mut own = BTreeMap::new();
+    leaves("", Some(&was), Some(&is), &mut own);
+    let touches = |path: &str| {
+        own.keys().any(|own| {
+            let (long, short) = if own.len() > path.len() { (&own[..], path) } else { (path, &own[..]) };
+            long == short || long.starts_with(&format!("{short}.")) || long.starts_with(&format!("{short}["))
         })
-    });
+    };
+    fields.keys().filter(|path| !touches(path)).cloned().collect()
+}
+
+fn ungrouped_hidden(plan: &Plan, of_profiles: bool) -> BTreeSet<(String, String, String, String)> {
+    let groups =
+        plan.hidden.iter().filter(|hidden| hidden.profile.is_some() == of_profiles).flat_map(|hidden| {
+            let fields = hidden.fields.iter().map(|field| &field.path);
+            fields.flat_map(|path| {
+                hidden
+                    .clusters
+                    .iter()
+                    .map(|cluster| match &hidden.profile {
+                        Some(profile) => format!("{profile} {cluster}"),
+                        None => cluster.clone(),
+                    })
+                    .map(|cluster| (cluster, hidden.kind.clone(), hidden.input.clone(), path.clone()))
+            })
+        });
     groups.collect()
 }
 
@@ -378,6 +448,7 @@ fn daily_operation() -> BoxedStrategy<Operation> {
         1 => (component(), Just(json!({"delivery": "kustomize"}))).prop_map(move |(key, body)| update(key, body)),
         1 => cluster().prop_map(|key| Operation::new(Verb::Delete, key, None)),
         1 => of("tombstones", vec!["c1", "c2", "c3"]).prop_map(|key| Operation::new(Verb::Delete, key, None)),
+        3 => profile_operation(),
         5 => operation(),
     ]
     .boxed()
@@ -421,7 +492,8 @@ proptest! {
         prop_assert_eq!([destructive.clusters, destructive.protected, destructive.emptied], counts);
         let held: BTreeMap<_, _> = plan.frozen.iter().map(|held| (held.freeze.clone(), held.clusters.clone())).collect();
         prop_assert_eq!(held, frozen(&prepared.after, &after, &changes));
-        prop_assert_eq!(ungrouped_hidden(&plan), hidden(&before, &after));
+        prop_assert_eq!(ungrouped_hidden(&plan, false), hidden(&before, &after));
+        prop_assert_eq!(ungrouped_hidden(&plan, true), hidden_of_profiles(&before, &after));
     }
 
     #[test]
