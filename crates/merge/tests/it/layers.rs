@@ -78,7 +78,7 @@ fn differences(path: &[String], one: &Value, other: &Value, found: &mut Vec<(Vec
     if let (Value::Object(one), Value::Object(other)) = (one, other) {
         for (key, value) in one {
             if let Some(its) = other.get(key) {
-                differences(&[path, &[key.clone()]].concat(), value, its, found);
+                differences(&[path, std::slice::from_ref(key)].concat(), value, its, found);
             }
         }
     } else if one != other {
@@ -147,8 +147,12 @@ fn disagreements(documents: &Documents) -> BTreeSet<(String, String)> {
         for (kind, id) in &targets {
             let list = if *kind == "patches" { "platform_components" } else { kind };
             let disputed = unsettled(list, id).contains(&vec!["exclude".to_owned()]);
-            let last =
-                profiles.iter().copied().chain([document]).filter_map(|layer| words(layer, list, id)).last();
+            let last = profiles
+                .iter()
+                .copied()
+                .chain([document])
+                .filter_map(|layer| words(layer, list, id))
+                .next_back();
             let excluded = last.is_some_and(|last| last["exclude"] == true);
             // Where the cluster itself takes it out, nobody else has a say.
             let own = words(document, list, id).is_some_and(|own| own["exclude"] == true);

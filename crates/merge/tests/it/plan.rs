@@ -292,11 +292,8 @@ fn hidden_of_profiles(before: &Documents, after: &Documents) -> BTreeSet<(String
         for (kind, path) in TYPES {
             for id in before[kind].keys() {
                 let stated = |layer: &Value| {
-                    let list = layer[kind].as_array().into_iter().flatten();
-                    list.filter(|reference| reference["id"] == **id)
-                        .cloned()
-                        .next()
-                        .unwrap_or(json!({"id": id}))
+                    let mut list = layer[kind].as_array().into_iter().flatten();
+                    list.find(|reference| reference["id"] == **id).cloned().unwrap_or(json!({"id": id}))
                 };
                 if [was, now].iter().any(|layer| stated(layer)["exclude"] == true) {
                     continue;
