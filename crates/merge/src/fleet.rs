@@ -1,6 +1,8 @@
 //! The Fleet: every document of one revision, with the indexes that answers and checks need.
 //! It never changes; a write makes the next one, which shares what did not change.
 
+mod layers;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
@@ -8,14 +10,13 @@ use std::sync::Arc;
 use flux_resourceset_model::change::{DocumentChange, Key};
 use flux_resourceset_model::{
     Body, CLUSTERS, Cluster, Component, Definition, DnsName, Expiry, FREEZES, Freeze, Layer,
-    PLATFORM_COMPONENTS, PROFILES, Profile, RESOURCE_TYPES, Resource, ResourceType, Rules, SOURCES, Selector,
-    Source, TOMBSTONES, Tombstone, Types, Violation,
+    PLATFORM_COMPONENTS, PROFILES, Profile, RESOURCE_TYPES, Resource, ResourceType, Rules, SOURCES, Source,
+    TOMBSTONES, Tombstone, Types, Violation,
 };
 use imbl::{OrdMap, OrdSet};
 
-use crate::clash::Clash;
 use crate::labels::{Labels, Selectors};
-use crate::stack::{Stack, Stacks};
+use crate::stack::Stacks;
 
 /// One document of a fleet.
 #[derive(Debug)]
@@ -264,88 +265,6 @@ impl Fleet {
         })
     }
 
-    /// The clusters, held ones too, that `selector` selects, ordered by id. Costs about what it selects,
-    /// where it asks for a label at all.
-    pub fn selected_by<'a>(&'a self, selector: &'a Selector) -> impl Iterator<Item = &'a str> {
-        let narrowed = self.labels.candidates(selector);
-        let all = narrowed.is_none().then(|| self.subjects()).into_iter().flatten();
-        let candidates = narrowed.into_iter().flatten().chain(all);
-        candidates
-            .filter_map(|id| self.subject(id))
-            .filter(|cluster| selector.matches(|key| cluster.label(key)))
-            .map(|cluster| cluster.id.as_str())
-    }
-
-    /// One profile.
-    pub fn profile(&self, id: &str) -> Option<&Profile> {
-        self.get(&Key::new(PROFILES, id))?.profile()
-    }
-
-    /// The profiles of the cluster `id`, held or not: the lowest first.
-    pub fn profiles_of(&self, id: &str) -> impl DoubleEndedIterator<Item = &Profile> {
-        self.stack(id).into_iter().flat_map(Stack::profiles)
-    }
-
-    /// How many references of clusters, held ones too, are meant to stand for a time only.
-    pub fn expiring(&self) -> usize {
-        self.expiring.len()
-    }
-
-    /// How many of them have expired by the moment `at`, in milliseconds since 1970-01-01 UTC.
-    pub fn expired(&self, at: i64) -> usize {
-        let end = (Expiry { at: at.saturating_add(1) }, Arc::from(""), 0);
-        self.expiring.range(..end).count()
-    }
-
-    /// What the profiles of the cluster `id` come to.
-    pub(crate) fn stack(&self, id: &str) -> Option<&Stack> {
-        debug_assert!(self.unsettled.is_empty(), "the stacks are made before they are looked at");
-        self.stacks.of(id)
-    }
-
-    /// Finds the profiles of every cluster of which they may have changed; who these are.
-    pub(crate) fn settle(&mut self) -> BTreeSet<Arc<str>> {
-        let unsettled = std::mem::take(&mut self.unsettled);
-        for id in &unsettled {
-            let profiles = self.subject(id).map(|cluster| self.matching(cluster)).unwrap_or_default();
-            self.stacks.set(id, profiles);
-        }
-        unsettled
-    }
-
-    /// The profiles that match `cluster`, the lowest first.
-    fn matching(&self, cluster: &Cluster) -> Vec<(Arc<str>, Arc<Document>)> {
-        let Some(table) = self.tables.get(PROFILES) else { return Vec::new() };
-        let candidates = self.selectors.candidates(cluster);
-        let mut matching: Vec<_> = candidates
-            .filter_map(|id| Some((id, table.get(id)?)))
-            .filter(|(_, document)| document.profile().is_some_and(|profile| profile.matches(cluster)))
-            .map(|(id, document)| (Arc::clone(id), Arc::clone(document)))
-            .collect();
-        matching.sort_by(|(one, document), (other, its)| {
-            let priority = |document: &Document| document.profile().map(|profile| profile.priority);
-            priority(document).cmp(&priority(its)).then_with(|| one.cmp(other))
-        });
-        matching.dedup_by(|(one, _), (other, _)| one == other);
-        matching
-    }
-
-    fn settle_undisputed(&mut self) -> Result<(), LoadError> {
-        for id in self.settle() {
-            if let Some(clash) = self.clashes(&id).next() {
-                let profile = Key::new(PROFILES, &clash.profiles[0]);
-                return Err(LoadError::new(&profile, format!("{} for {id}", clash.sentence())));
-            }
-        }
-        Ok(())
-    }
-
-    /// What nothing decides for the cluster `id`.
-    pub(crate) fn clashes<'a>(&'a self, id: &str) -> impl Iterator<Item = &'a Clash> {
-        let disputed = self.stack(id).zip(self.subject(id));
-        disputed.into_iter().flat_map(|(stack, cluster)| stack.clashes_of(cluster))
-    }
-
     /// The freezes that hold `cluster`, by id.
     pub fn freezes_of<'a>(&'a self, cluster: &'a Cluster) -> impl Iterator<Item = &'a Freeze> {
         self.freezes().filter(|freeze| freeze.holds(cluster))
@@ -422,12 +341,6 @@ impl Fleet {
         };
         table.insert(id, Arc::new(document));
         Ok(())
-    }
-
-    /// The profiles of whom `selector` selects are looked for anew.
-    fn unsettle(&mut self, selector: &Selector) {
-        let selected: Vec<Arc<str>> = self.selected_by(selector).map(Arc::from).collect();
-        self.unsettled.extend(selected);
     }
 
     pub(crate) fn remove(&mut self, key: &Key) {

@@ -5,7 +5,6 @@ use std::collections::{BTreeSet, HashMap};
 use flux_resourceset_model::change::Key;
 use flux_resourceset_model::{CLUSTERS, PROFILES, RESOURCE_TYPES, TOMBSTONES};
 
-use crate::check::audience;
 use crate::fleet::Fleet;
 
 /// What of a cluster may have changed.
@@ -52,7 +51,7 @@ pub(crate) fn affected<'a>(
         } else if key.kind == PROFILES {
             // What it brings stands before and after other inputs of the type.
             let kinds = spoken_of(before, after, &key.id);
-            for cluster in [before, after].into_iter().flat_map(|fleet| audience(fleet, &key.id)) {
+            for cluster in [before, after].into_iter().flat_map(|fleet| fleet.audience(&key.id)) {
                 scopes.entry(cluster).or_default().kinds.extend(&kinds);
             }
         } else if is_clusters(key) {
@@ -92,7 +91,7 @@ fn getting<'a>(fleet: &'a Fleet, key: &Key) -> Vec<&'a str> {
     for referrer in fleet.referrers(key) {
         match referrer.kind.as_str() {
             CLUSTERS | TOMBSTONES => found.push(referrer.id.as_str()),
-            PROFILES => found.extend(audience(fleet, &referrer.id)),
+            PROFILES => found.extend(fleet.audience(&referrer.id)),
             _ => {}
         }
     }
