@@ -493,6 +493,7 @@ fn a_layer_is_judged_by_itself_too() {
     /platform_components/2/id: `nope` is already listed at /platform_components/1 (repeated)
     /unset_patches/grafana: `a` is set under patches/grafana here: leave one of the two out (repeated)
     /platform_components/1/id: platform_components/nope does not exist (reference)
+    /platform_components/2/id: platform_components/nope does not exist (reference)
     /unset_patches/gone: platform_components/gone does not exist (reference)
     /patches/grafana/a.b: `a.b` and `a` set the same value in two ways (patch_key)
     clusters/eu-1/patches/grafana/a.b: `a.b` and `a` set the same value in two ways (patch_key)
