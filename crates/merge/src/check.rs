@@ -443,21 +443,39 @@ impl Place {
 }
 
 fn references(fleet: &Fleet, layer: &Layer, broken: &BTreeSet<Key>) -> Vec<Violation> {
-    let pointer = |plural: &str, id: &str| match layer.position(plural, id) {
-        Some(at) => format!("{}/id", Layer::pointer(plural, at)),
-        None if layer.patches.contains_key(id) => format!("/{PATCHES}/{id}"),
-        None => format!("/{UNSET_PATCHES}/{id}"),
-    };
     let mut seen = BTreeSet::new();
     let targets = layer.targets().filter(|target| seen.insert(*target));
-    let missing = targets.filter(|(plural, id)| {
-        let key = Key::new(*plural, *id);
-        fleet.get(&key).is_none() && !broken.contains(&key)
-    });
-    let missing = missing.map(|(plural, id)| {
-        Violation::new(pointer(plural, id), "reference", format!("{plural}/{id} does not exist"))
-    });
-    missing.collect()
+    let missing = targets.map(|(plural, id)| Key::new(plural, id));
+    let missing = missing.filter(|key| fleet.get(key).is_none() && !broken.contains(key));
+    let said = |key: Key| {
+        let message = format!("{key} does not exist");
+        places(layer, &key)
+            .into_iter()
+            .map(move |pointer| Violation::new(pointer, "reference", message.clone()))
+    };
+    missing.flat_map(said).collect()
+}
+
+/// Everywhere that `layer` speaks of `key`.
+fn places(layer: &Layer, key: &Key) -> Vec<String> {
+    let mut pointers = Vec::new();
+    let mut referred = |at: usize, id: &str| {
+        let here = (id == key.id).then(|| format!("{}/id", Layer::pointer(&key.kind, at)));
+        pointers.extend(here);
+    };
+    if key.kind != PLATFORM_COMPONENTS {
+        let references = layer.references.get(&key.kind).into_iter().flatten();
+        references.enumerate().for_each(|(at, one)| referred(at, &one.id));
+        return pointers;
+    }
+    layer.platform_components.iter().enumerate().for_each(|(at, one)| referred(at, &one.id));
+    let of_keys = [
+        (PATCHES, layer.patches.contains_key(&key.id)),
+        (UNSET_PATCHES, layer.unset_patches.contains_key(&key.id)),
+    ];
+    let spoken_of = of_keys.into_iter().filter(|(_, spoken_of)| *spoken_of);
+    pointers.extend(spoken_of.map(|(field, _)| format!("/{field}/{}", key.id)));
+    pointers
 }
 
 /// What is wrong with what `layer` says of components, by how they are delivered.

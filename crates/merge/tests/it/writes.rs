@@ -43,10 +43,11 @@ fn written(operations: &[Operation]) -> String {
 
 #[test]
 fn references_must_exist() {
-    let cluster = json!({"platform_components": [{"id": "nope"}], "namespaces": [{"id": "m"}], "patches": {"typo": {}}});
+    let cluster = json!({"platform_components": [{"id": "nope"}], "namespaces": [{"id": "m"}], "patches": {"nope": {}, "typo": {}}});
     insta::assert_snapshot!(refused(&[operation(Verb::Update, "clusters/c", cluster)]), @"
-    invalid: the document is not valid: 3 violations
+    invalid: the document is not valid: 4 violations
     /platform_components/0/id: platform_components/nope does not exist (reference)
+    /patches/nope: platform_components/nope does not exist (reference)
     /patches/typo: platform_components/typo does not exist (reference)
     /namespaces/0/id: namespaces/m does not exist (reference)
     ");
