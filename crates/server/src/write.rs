@@ -172,7 +172,7 @@ impl Writer {
         }
         match checked(&head, ask, self.removal_limit).await {
             Ok(Checked::Changes { operations, prepared, next }) => {
-                match self.commit(&head, change_set(ask, id, operations, *prepared), next).await? {
+                match self.commit(&head, change_set(ask, id, operations, *prepared), *next).await? {
                     Committing::Done(entry) => return Ok(Some(Outcome::Done(Done::of(head, entry)))),
                     Committing::Moved => self.catch_up().await?,
                     Committing::Unknown(error) => *doubt = Some(Doubt::again(doubt.take(), head, error)),
@@ -307,7 +307,7 @@ enum Checked {
         operations: Vec<Operation>,
         prepared: Box<Prepared>,
         /// The fleet that everyone who follows the store will make of it.
-        next: Fleet,
+        next: Box<Fleet>,
     },
 }
 
@@ -336,7 +336,7 @@ fn check(head: &Head, ask: &Ask, removal_limit: usize) -> Result<Checked, ApiErr
     // What nobody could follow must never be stored.
     let next = head.fleet.apply(head.position.revision + 1, &prepared.documents);
     let next = next.map_err(|error| ApiError::internal(format_args!("cannot be followed: {error}")))?;
-    Ok(Checked::Changes { operations, prepared: Box::new(prepared), next })
+    Ok(Checked::Changes { operations, prepared: Box::new(prepared), next: Box::new(next) })
 }
 
 impl Condition {
