@@ -377,7 +377,7 @@ fn cluster_violations(fleet: &Fleet, cluster: &Cluster, broken: &BTreeSet<Key>) 
     let by_id: BTreeMap<_, _> = assigned.iter().map(|one| (one.input.id, one)).collect();
     for one in &assigned {
         let mut wrong = dependencies(fleet, &by_id, one);
-        wrong.extend(requirements(cluster, &by_id, one));
+        wrong.extend(requirements(fleet, cluster, &by_id, one));
         if !wrong.is_empty() {
             found.extend(Place::of(fleet, cluster, PLATFORM_COMPONENTS, one.input.id).all(wrong));
         }

@@ -45,6 +45,7 @@ pub(crate) fn unjudged<'a>(
 /// What `one` requires and its cluster, of which all are `assigned`, does not have. What cannot be compared
 /// is no violation, and neither is what is required of what is disabled.
 pub(crate) fn requirements(
+    fleet: &Fleet,
     cluster: &Cluster,
     assigned: &BTreeMap<&str, &Assigned<'_>>,
     one: &Assigned<'_>,
@@ -55,6 +56,8 @@ pub(crate) fn requirements(
     let id = one.input.id;
     let judge = |(needed, range): (&String, &String)| {
         let Some(other) = assigned.get(needed.as_str()) else {
+            // What does not exist is said of the catalog.
+            fleet.component(needed)?;
             return Some(format!("{id} requires {needed} {range}, which this cluster does not have"));
         };
         if !other.input.enabled {
