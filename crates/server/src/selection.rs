@@ -61,12 +61,12 @@ pub(crate) fn label_selector(query: &Query) -> Result<Option<Selector>, ApiError
 }
 
 pub(crate) fn profile<'a>(fleet: &'a Fleet, query: &Query) -> Result<Option<&'a Profile>, ApiError> {
-    let unknown = || invalid("profile", "names no profile that there is; GET /profiles lists them");
+    let unknown = || invalid("profile", "must be the id of a profile; GET /profiles lists them");
     query.get("profile").map(|id| fleet.profile(id).ok_or_else(unknown)).transpose()
 }
 
 /// The cluster, held or not.
 pub(crate) fn cluster<'a>(fleet: &'a Fleet, query: &Query) -> Result<Option<&'a Cluster>, ApiError> {
-    let unknown = || invalid("cluster", "names no cluster that there is or that is held");
+    let unknown = || invalid("cluster", "must be the id of a cluster, which may be held");
     query.get("cluster").map(|id| fleet.subject(id).ok_or_else(unknown)).transpose()
 }
