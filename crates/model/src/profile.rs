@@ -1,6 +1,8 @@
 //! A profile: what every cluster that its selector matches gets, between the catalog and the cluster.
 
-use serde::Deserialize;
+use serde::de::Error;
+use serde::{Deserialize, Deserializer};
+use serde_json::Number;
 
 use crate::layer::{Layer, read};
 use crate::{Body, Cluster, Selector, Unreadable, Violation};
@@ -22,8 +24,15 @@ pub struct Profile {
 struct Written {
     id: String,
     selector: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "whole")]
     priority: i64,
+}
+
+/// A whole number as JSON Schema has it: 10.0 is one, and some write 10 so.
+fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
+    let number = Number::deserialize(deserializer)?;
+    let rounded = || number.as_f64().filter(|number| number.fract() == 0.0).map(|number| number as i64);
+    number.as_i64().or_else(rounded).ok_or_else(|| D::Error::custom(format!("{number} is no whole number")))
 }
 
 impl Profile {
@@ -43,5 +52,31 @@ impl Profile {
     /// What JSON Schema cannot say of a profile by itself.
     pub(crate) fn check(&self, body: &Body) -> Vec<Violation> {
         self.layer.check(body)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[test]
+    fn a_priority_is_whole_however_it_is_written() {
+        let priority = |priority: Value| {
+            let Value::Object(body) = json!({"id": "x", "selector": "", "priority": priority}) else {
+                unreachable!()
+            };
+            Profile::parse(body, &[]).map(|profile| profile.priority).ok()
+        };
+        for (written, read) in [
+            (json!(10), Some(10)),
+            (json!(10.0), Some(10)),
+            (json!(-1e1), Some(-10)),
+            (json!(1.5), None),
+            (json!("10"), None),
+        ] {
+            assert_eq!(priority(written.clone()), read, "{written}");
+        }
     }
 }

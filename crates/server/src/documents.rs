@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use flux_resourceset_merge::Fleet;
 use flux_resourceset_model::change::{Key, Operation, Part, Verb};
-use flux_resourceset_model::{Body, CLUSTERS, ResourceType, Selector};
+use flux_resourceset_model::{Body, CLUSTERS, ResourceType};
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde_json::Value;
 
@@ -11,27 +11,28 @@ use crate::answer::{Answer, json_answer};
 use crate::error::{ApiError, no_such_document, no_such_part};
 use crate::percent;
 use crate::precondition::{EntityTag, Precondition};
-use crate::query::{Query, invalid};
+use crate::query::Query;
 use crate::routes::path_of;
+use crate::selection::{self, Selection};
 use crate::write::{Done, bytes_of};
 
 pub(crate) const TOTAL: HeaderName = HeaderName::from_static("x-total-count");
 /// The freezes that hold the cluster which an answer is about.
 const FROZEN: HeaderName = HeaderName::from_static("x-frozen");
+/// The profiles that are worked into a cluster's document.
+const WORKED_IN: HeaderName = HeaderName::from_static("x-profiles");
 
 /// The documents of `kind` that match every filter of `query`, as a bare array.
 pub(crate) fn list(fleet: &Fleet, kind: &ResourceType, query: &Query) -> Result<Answer, ApiError> {
     let (limit, offset) = (query.count("limit")?.unwrap_or(usize::MAX), query.count("offset")?.unwrap_or(0));
-    let selector = selector(query)?;
-    let of_fields = |name: &str| !["limit", "offset", "label_selector"].contains(&name);
-    let filters: Vec<_> = query.pairs().filter(|(name, _)| of_fields(name)).collect();
+    let selection = Selection::of(fleet, kind, query)?;
+    let others = selection::parameters(kind).iter().map(|(name, _)| *name).chain(["limit", "offset"]);
+    let others: Vec<_> = others.collect();
+    let filters: Vec<_> = query.pairs().filter(|(name, _)| !others.contains(name)).collect();
     let (mut total, mut listed) = (0_usize, 0_usize);
     let mut out = vec![b'['];
     for (id, document) in fleet.list(kind.plural()) {
-        let selected = |selector: &Selector| {
-            fleet.subject(id).is_some_and(|cluster| selector.matches(|key| cluster.label(key)))
-        };
-        if !selector.as_ref().is_none_or(selected) {
+        if !selection.has(fleet, id) {
             continue;
         }
         if !filters.is_empty() && !matches(document.body(), &filters)? {
@@ -52,11 +53,6 @@ pub(crate) fn list(fleet: &Fleet, kind: &ResourceType, query: &Query) -> Result<
     Ok(answer)
 }
 
-fn selector(query: &Query) -> Result<Option<Selector>, ApiError> {
-    let parsed = query.get("label_selector").map(str::parse::<Selector>).transpose();
-    parsed.map_err(|error| invalid("label_selector", &format!("is no label selector: {error}")))
-}
-
 fn matches(body: &[u8], filters: &[(&str, &str)]) -> Result<bool, ApiError> {
     let document: Value = serde_json::from_slice(body).map_err(ApiError::internal)?;
     Ok(filters.iter().all(|(field, wanted)| match document.get(field) {
@@ -71,6 +67,19 @@ fn matches(body: &[u8], filters: &[(&str, &str)]) -> Result<bool, ApiError> {
 pub(crate) fn read(fleet: &Fleet, key: &Key, precondition: &Precondition) -> Result<Answer, ApiError> {
     let document = fleet.get(key).ok_or_else(|| no_such_document(key))?;
     answered(Bytes::copy_from_slice(document.body()), document.revision(), precondition)
+}
+
+/// A cluster's document with its profiles worked into it, and which these are, the lowest first.
+pub(crate) fn read_effective(
+    fleet: &Fleet,
+    key: &Key,
+    precondition: &Precondition,
+) -> Result<Answer, ApiError> {
+    let document = fleet.get(key).ok_or_else(|| no_such_document(key))?;
+    let body = fleet.effective(&key.id).ok_or_else(|| no_such_document(key))?;
+    let mut answer = answered(bytes_of(&body).into(), document.revision(), precondition)?;
+    name(fleet.profiles_of(&key.id).map(|profile| profile.id.as_str()), WORKED_IN, &mut answer);
+    Ok(answer)
 }
 
 fn one(status: StatusCode, body: Bytes, revision: u64) -> Answer {
@@ -148,10 +157,15 @@ fn created(kind: &ResourceType, id: &str, body: Bytes, revision: u64) -> Answer 
 /// Says on an answer about one cluster that it is frozen, and by what.
 pub(crate) fn say_frozen(fleet: &Fleet, key: &Key, answer: &mut Answer) {
     let Some(cluster) = fleet.subject(&key.id).filter(|_| key.kind == CLUSTERS) else { return };
-    let freezes: Vec<_> = fleet.freezes_of(cluster).map(|freeze| freeze.id.as_str()).collect();
-    if let Ok(value) = HeaderValue::from_str(&freezes.join(","))
-        && !freezes.is_empty()
+    name(fleet.freezes_of(cluster).map(|freeze| freeze.id.as_str()), FROZEN, answer);
+}
+
+/// Names `ids` in `header`, where there are any.
+fn name<'a>(ids: impl Iterator<Item = &'a str>, header: HeaderName, answer: &mut Answer) {
+    let ids: Vec<_> = ids.collect();
+    if let Ok(value) = HeaderValue::from_str(&ids.join(","))
+        && !ids.is_empty()
     {
-        answer.headers_mut().insert(FROZEN, value);
+        answer.headers_mut().insert(header, value);
     }
 }

@@ -28,11 +28,7 @@ pub(crate) fn wanted(operation: Operation) -> Wanted {
         let selector = operation.body.as_ref().and_then(|body| body.get("selector")?.as_str());
         // What is no selector is said by the checks.
         let parsed = selector.and_then(|text| text.parse::<Selector>().ok());
-        let selects = |selector: &Selector| {
-            let mut clusters = fleet.subjects().filter_map(|id| fleet.subject(id));
-            clusters.any(|cluster| selector.matches(|key| cluster.label(key)))
-        };
-        if parsed.is_none_or(|selector| selects(&selector)) {
+        if parsed.is_none_or(|selector| fleet.selected_by(&selector).next().is_some()) {
             return Ok(vec![operation.clone()]);
         }
         let message =

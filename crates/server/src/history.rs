@@ -22,7 +22,7 @@ use crate::view::Head;
 /// Where the changes are.
 pub(crate) const PATH: &str = "/api/v2/changes";
 /// The most changes, or documents of one, on a page.
-const LARGEST_PAGE: usize = 1000;
+pub(crate) const LARGEST_PAGE: usize = 1000;
 
 /// A page of the changes that match every filter of `query`, newest first.
 pub(crate) async fn list(head: &Head, query: &Query) -> Result<Answer, ApiError> {
@@ -44,7 +44,7 @@ pub(crate) async fn list(head: &Head, query: &Query) -> Result<Answer, ApiError>
     Ok(answer)
 }
 
-fn page_size(query: &Query, default: usize) -> Result<usize, ApiError> {
+pub(crate) fn page_size(query: &Query, default: usize) -> Result<usize, ApiError> {
     let limit = query.count("limit")?.unwrap_or(default);
     let rule = format!("must be a whole number from 1 to {LARGEST_PAGE}");
     Some(limit).filter(|limit| (1..=LARGEST_PAGE).contains(limit)).ok_or_else(|| invalid("limit", &rule))

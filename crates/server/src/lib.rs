@@ -3,6 +3,7 @@
 
 mod answer;
 mod auth;
+mod authorship;
 mod body;
 mod catch;
 mod changes;
@@ -11,6 +12,7 @@ mod connection;
 mod digest;
 mod documents;
 mod error;
+mod exceptions;
 mod explain;
 mod files;
 mod follow;
@@ -31,6 +33,7 @@ mod retention;
 mod revert;
 mod routes;
 mod seed;
+mod selection;
 mod service;
 mod start;
 mod time;

@@ -17,6 +17,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
+use crate::time;
 use crate::tokens::Tokens;
 use crate::view::{Moment, State};
 
@@ -70,6 +71,8 @@ pub(crate) struct Metrics {
     revision: Gauge,
     clusters: Gauge,
     freezes: Gauge,
+    expiring: Gauge,
+    expired: Gauge,
     servable: Gauge,
     since_poll: FloatGauge,
     since_confirmed: FloatGauge,
@@ -88,6 +91,8 @@ impl Metrics {
             revision: Gauge::default(),
             clusters: Gauge::default(),
             freezes: Gauge::default(),
+            expiring: Gauge::default(),
+            expired: Gauge::default(),
             servable: Gauge::default(),
             since_poll: FloatGauge::default(),
             since_confirmed: FloatGauge::default(),
@@ -107,6 +112,10 @@ impl Metrics {
         registry.register("fleet_clusters", "Clusters of the fleet that is served", self.clusters.clone());
         let help = "Freezes that stand: each keeps the polls of its clusters unanswered until it is lifted";
         registry.register("freezes", help, self.freezes.clone());
+        let help = "Overrides of clusters that are meant to stand for a time only";
+        registry.register("expiring_overrides", help, self.expiring.clone());
+        let help = "Those of them whose time is over: they stand until somebody takes them out";
+        registry.register("expired_overrides", help, self.expired.clone());
         registry.register(
             "polls_served",
             "1 while polls are answered, 0 while they get 503",
@@ -138,6 +147,8 @@ impl Metrics {
         self.revision.set(number(head.map_or(0, |head| head.position.revision)));
         self.clusters.set(number(head.map_or(0, |head| head.fleet.len(CLUSTERS) as u64)));
         self.freezes.set(number(head.map_or(0, |head| head.fleet.len(FREEZES) as u64)));
+        self.expiring.set(number(head.map_or(0, |head| head.fleet.expiring() as u64)));
+        self.expired.set(number(head.map_or(0, |head| head.fleet.expired(time::now()) as u64)));
         self.servable.set(i64::from(state.servable(now, max_staleness).is_ok()));
         self.since_confirmed.set(head.map_or(f64::NAN, |head| now.since(head.confirmed).as_secs_f64()));
         self.since_poll.set(self.last_poll_age());
@@ -186,6 +197,8 @@ mod tests {
             "flux_resourceset_http_requests_total{method=\"GET\",route=\"/clusters/{id}\",status=\"200\"} 1",
             "flux_resourceset_http_requests_total{method=\"other\",route=\"(none)\",status=\"404\"} 1",
             "flux_resourceset_http_request_duration_seconds_bucket{le=\"0.005\",route=\"/clusters/{id}\"} 1",
+            "flux_resourceset_expiring_overrides 0",
+            "flux_resourceset_expired_overrides 0",
             "flux_resourceset_polls_served 0",
             "flux_resourceset_last_poll_age_seconds NaN",
             "flux_resourceset_tokens_file_error 0",

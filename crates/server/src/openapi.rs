@@ -87,6 +87,7 @@ fn tag(route: &Route) -> &str {
         (None, Access::Public) => "service",
         (None, _) if route.pattern.starts_with("/api/v2/flux/") => "flux",
         (None, _) if route.action == Action::Explain => "explain",
+        (None, _) if route.action == Action::Exceptions => "reports",
         (None, _) => "changes",
     }
 }
@@ -120,6 +121,7 @@ fn operation_id(route: &Route) -> String {
         Action::Explain if route.pattern.contains("{input}") => return "explain_input".into(),
         Action::Explain if route.pattern.contains("{type}") => return "explain_type".into(),
         Action::Explain => return "explain".into(),
+        Action::Exceptions => return "list_exceptions".into(),
     };
     let field = route.field.as_ref().map(|field| format!("_{field}")).unwrap_or_default();
     let kind = route.kind.as_ref().map_or("", |kind| if plural { kind.plural() } else { kind.name() });
@@ -288,6 +290,9 @@ fn success(route: &Route) -> (&'static str, Value) {
         Action::Entry => ("The change.", json_of(reference("Change"))),
         Action::Revert => ("What was changed; or the plan.", json_of(or_plan(reference("Reverted")))),
         Action::Explain => ("Where it comes from.", json_of(reference("Explanation"))),
+        Action::Exceptions => {
+            ("The exceptions.", json_of(json!({"type": "array", "items": reference("Exception")})))
+        }
     };
     let mut success = json!({"description": description, "content": content});
     if let Some(headers) = headers(route) {
@@ -306,6 +311,9 @@ fn headers(route: &Route) -> Option<Value> {
     let mut headers = match route.action {
         Action::List => {
             json!({"X-Total-Count": number("How many documents match, whatever limit and offset say.")})
+        }
+        Action::Exceptions => {
+            json!({"X-Total-Count": number("How many exceptions match, whatever limit and offset say.")})
         }
         Action::Entry => {
             json!({"X-Total-Count": number("How many documents were changed, whatever limit and offset say.")})
@@ -330,6 +338,11 @@ fn headers(route: &Route) -> Option<Value> {
     if of_one {
         headers["X-Frozen"] =
             text("The freezes that hold the cluster, separated by commas, where it is frozen.");
+    }
+    if of_one && route.action == Action::Read {
+        headers["X-Profiles"] = text(
+            "The profiles of the cluster, the lowest first, separated by commas, where it is asked for with them worked into it and has any.",
+        );
     }
     Some(headers).filter(|headers| headers.as_object().is_some_and(|headers| !headers.is_empty()))
 }

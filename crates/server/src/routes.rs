@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use flux_resourceset_model::{CLUSTERS, FREEZES, ResourceType, SOURCES, TOMBSTONES, Types};
+use flux_resourceset_model::{CLUSTERS, FREEZES, PROFILES, ResourceType, SOURCES, TOMBSTONES, Types};
 use http::Method;
 use matchit::Router;
 use serde_json::Value;
@@ -11,6 +11,7 @@ use serde_json::Value;
 use crate::auth::Access;
 use crate::error::Status;
 use crate::history;
+use crate::selection;
 
 /// What a route does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +41,7 @@ pub(crate) enum Action {
     Entry,
     Revert,
     Explain,
+    Exceptions,
 }
 
 /// A query parameter that a route takes.
@@ -358,7 +360,35 @@ fn history_routes() -> Vec<Route> {
             &format!("{explained}: one input."),
             vec![],
         ),
+        exceptions(),
     ]
+}
+
+fn exceptions() -> Route {
+    let filters = vec![
+        parameter("cluster", "string", "Only those of this cluster, which may be held."),
+        parameter("profile", "string", "Only those of clusters that the profile of this id is for."),
+        parameter("label_selector", "string", "Only those of clusters that this label selector selects."),
+        parameter("type", "string", "Only those of inputs of this type, by its plural."),
+        parameter("input", "string", "Only those of inputs with this id."),
+        parameter("principal", "string", "Only those that this principal is known to have written last."),
+        parameter(
+            "expired",
+            "boolean",
+            "Only those that have expired; or, where false, only those that have not.",
+        ),
+        parameter("limit", "integer", "At most so many exceptions, 1 to 1000. Default: 1000."),
+        parameter("offset", "integer", "How many exceptions to pass over first. Default: 0."),
+    ];
+    Route::new(
+        Method::GET,
+        "/api/v2/reports/exceptions",
+        Access::Write,
+        Action::Exceptions,
+        "Where clusters say something else than their profiles, or something for a time only; the oldest first.",
+        filters,
+        LIST_ERRORS,
+    )
 }
 
 fn document_routes(kind: &Arc<ResourceType>) -> Vec<Route> {
@@ -370,6 +400,12 @@ fn document_routes(kind: &Arc<ResourceType>) -> Vec<Route> {
         ..Route::new(method, pattern, access, action, summary, query, errors)
     };
     let read = Access::Read;
+    let mut of_reading = vec![past_revision()];
+    if kind.plural() == CLUSTERS {
+        let effective =
+            "Whether its profiles are worked into it: what it would have to say itself to get the same.";
+        of_reading.push(parameter("effective", "boolean", effective));
+    }
     let mut routes = vec![
         route(
             Method::GET,
@@ -380,15 +416,7 @@ fn document_routes(kind: &Arc<ResourceType>) -> Vec<Route> {
             filters(kind),
             LIST_ERRORS,
         ),
-        route(
-            Method::GET,
-            &one,
-            read,
-            Action::Read,
-            format!("One {name}."),
-            vec![past_revision()],
-            READ_ERRORS,
-        ),
+        route(Method::GET, &one, read, Action::Read, format!("One {name}."), of_reading, READ_ERRORS),
     ];
     routes.extend(writes(kind).iter().map(|action| {
         let mut query = vec![plan()];
@@ -412,7 +440,8 @@ fn document_routes(kind: &Arc<ResourceType>) -> Vec<Route> {
                 (Method::POST, format!("{one}/wipe"), summary, DELETE_ERRORS)
             }
             _ => {
-                if is_described(kind) && kind.plural() != CLUSTERS {
+                // Nothing refers to a layer.
+                if is_described(kind) && ![CLUSTERS, PROFILES].contains(&kind.plural()) {
                     let force = "Whether the references to it are removed too; else a document that is referred to is kept.";
                     query.push(parameter("force", "boolean", force));
                 }
@@ -482,11 +511,8 @@ fn filters(kind: &ResourceType) -> Vec<Parameter> {
         parameter("limit", "integer", "At most so many documents. Default: all."),
         parameter("offset", "integer", "How many documents to pass over first. Default: 0."),
     ];
-    if kind.plural() == CLUSTERS {
-        let selector =
-            "Only clusters that this label selector selects; `environment` and `id` are labels too.";
-        parameters.push(parameter("label_selector", "string", selector));
-    }
+    let selecting = selection::parameters(kind).iter();
+    parameters.extend(selecting.map(|(name, description)| parameter(name, "string", description)));
     let properties = kind.schema().get("properties").and_then(Value::as_object);
     for (name, schema) in properties.into_iter().flatten() {
         if let Some(scalar) = scalar_type(schema) {

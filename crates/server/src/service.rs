@@ -21,6 +21,7 @@ use crate::config::{ApiMode, Config};
 use crate::digest::digest;
 use crate::documents;
 use crate::error::{ApiError, Status, unanswered, unlisted};
+use crate::exceptions;
 use crate::explain;
 use crate::files;
 use crate::history;
@@ -152,6 +153,7 @@ impl Service {
                 let (kind, input) = (kind.map(String::as_str), input.map(String::as_str));
                 explain::explain(&self.known()?, parameter(0), kind, input).await
             }
+            (Action::Exceptions, _) => exceptions::list(&self.known()?, &query).await,
             (Action::Apply, _) => self.apply(&query, parts, body, notes).await,
             (Action::Export, _) => Ok(files::export(self.view.now().known()?)),
             (Action::List, Some(kind)) => documents::list(&self.view.now().known()?.fleet, kind, &query),
@@ -207,7 +209,11 @@ impl Service {
         notes: &mut Notes,
     ) -> Result<Answer, ApiError> {
         let precondition = Precondition::of(&parts.headers)?;
+        let effective = query.flag("effective")?;
         if let Some(revision) = past::revision(query)? {
+            if effective {
+                return Err(invalid("effective", "cannot be given together with `revision`"));
+            }
             notes.of_the_past()?;
             return past::read(&self.known()?, key, part, revision, &precondition).await;
         }
@@ -215,6 +221,7 @@ impl Service {
         let fleet = &state.known()?.fleet;
         let mut answer = match part {
             Some(part) => documents::read_part(fleet, key, part, &precondition)?,
+            None if effective => documents::read_effective(fleet, key, &precondition)?,
             None => documents::read(fleet, key, &precondition)?,
         };
         documents::say_frozen(fleet, key, &mut answer);

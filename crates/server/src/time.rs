@@ -8,6 +8,11 @@ pub(crate) fn rfc3339(milliseconds: i64) -> String {
     format!("{time:.3}")
 }
 
+/// Milliseconds since 1970 UTC by this machine's clock: for what is told, and never for what is decided.
+pub(crate) fn now() -> i64 {
+    Timestamp::now().as_millisecond()
+}
+
 /// Milliseconds since 1970 UTC; `None` where `text` is no time with its zone.
 pub(crate) fn milliseconds(text: &str) -> Option<i64> {
     text.parse::<Timestamp>().ok().map(Timestamp::as_millisecond)

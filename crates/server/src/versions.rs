@@ -24,7 +24,17 @@ pub(crate) struct Walk<'a> {
 
 impl<'a> Walk<'a> {
     pub(crate) fn new(store: &'a dyn Store) -> Self {
-        Walk { store, left: MOST }
+        Walk::of(store, MOST)
+    }
+
+    /// One that looks at so many versions at most.
+    pub(crate) fn of(store: &'a dyn Store, left: usize) -> Self {
+        Walk { store, left }
+    }
+
+    /// How many versions it may still look at.
+    pub(crate) fn left(&self) -> usize {
+        self.left
     }
 
     /// Shows `see` the versions of `key` below the revision `below`, newest first, until it has seen

@@ -6,6 +6,7 @@ mod changes;
 mod complete;
 mod files;
 mod history;
+mod layers;
 mod parts;
 mod refusals;
 mod routes;

@@ -11,8 +11,8 @@ use serde_json::{Map, Value, json};
 use crate::http::{Reply, Request};
 
 /// The headers that an answer has only where the document says so.
-const NAMED: [&str; 7] =
-    ["etag", "link", "location", "retry-after", "x-frozen", "x-revision", "x-total-count"];
+const NAMED: [&str; 8] =
+    ["etag", "link", "location", "retry-after", "x-frozen", "x-profiles", "x-revision", "x-total-count"];
 
 /// A served document, made to judge by.
 pub(crate) struct Documented {

@@ -11,6 +11,7 @@
 mod api;
 mod bad_changes;
 mod bad_input;
+mod bad_layers;
 mod client;
 mod command;
 mod documented;

@@ -150,7 +150,14 @@ impl Server {
     pub(crate) fn documents(&self) -> Value {
         let types = self.get("/resource_types").expect(200).json();
         let registered = types.as_array().unwrap().iter().map(|one| one["id"].as_str().unwrap());
-        let built_in = ["clusters", "platform_components", "namespaces", "rolebindings", "api/v2/tombstones"];
+        let built_in = [
+            "clusters",
+            "profiles",
+            "platform_components",
+            "namespaces",
+            "rolebindings",
+            "api/v2/tombstones",
+        ];
         let plurals = built_in.into_iter().chain(registered);
         let all = plurals.map(|plural| self.get(&format!("/{plural}")).expect(200).json());
         all.chain([types.clone()]).collect()

@@ -9,7 +9,7 @@ use crate::http::{Reply, Request};
 use crate::server::Server;
 
 /// The headers that a client may rely on. All others are the transport's.
-const SHOWN: [&str; 11] = [
+const SHOWN: [&str; 12] = [
     "allow",
     "cache-control",
     "content-type",
@@ -19,6 +19,7 @@ const SHOWN: [&str; 11] = [
     "retry-after",
     "www-authenticate",
     "x-frozen",
+    "x-profiles",
     "x-revision",
     "x-total-count",
 ];

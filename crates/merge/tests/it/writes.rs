@@ -56,6 +56,11 @@ fn references_must_exist() {
     invalid: the document is not valid: /depends_on/0: platform_components/nope does not exist (reference)
     /depends_on/0: platform_components/nope does not exist (reference)
     ");
+    let component = json!({"requires": {"nope": ">=1"}});
+    insta::assert_snapshot!(refused(&[operation(Verb::Patch, "platform_components/grafana", component)]), @"
+    invalid: the document is not valid: /requires/nope: platform_components/nope does not exist (reference)
+    /requires/nope: platform_components/nope does not exist (reference)
+    ");
 }
 
 #[test]

@@ -2,12 +2,13 @@
 
 use serde_json::{Value, json};
 
-pub(super) fn schemas() -> [(String, Value); 4] {
+pub(super) fn schemas() -> [(String, Value); 5] {
     [
         ("ChangeSummary".into(), whole(merged(of_a_change(), json!({"documents": documents()})), &[])),
         ("Change".into(), whole(merged(of_a_change(), json!({"documents": list(before_and_after())})), &[])),
         ("Reverted".into(), reverted()),
         ("Explanation".into(), explanation()),
+        ("Exception".into(), exception()),
     ]
 }
 
@@ -54,7 +55,7 @@ fn authorship() -> Value {
 fn of_a_change() -> Value {
     let operation = json!({
         "verb": {"type": "string", "enum": ["create", "update", "patch", "delete"]},
-        "target": {"type": "string", "description": "`type/id`, `clusters/{id or *}/{field}/{part}`."},
+        "target": {"type": "string", "description": "`type/id`, `clusters/{id or *}/{field}/{part}`, `profiles/{id}/{field}/{part}`."},
         "select": text(), "allow_empty": {"type": "boolean"}, "force": {"type": "boolean"},
         "body": {"description": "As it was sent; not in lists.", "nullable": true}
     });
@@ -91,21 +92,50 @@ fn reverted() -> Value {
     ]})
 }
 
-fn explanation() -> Value {
-    let any = || json!({"nullable": true});
-    let changed = merged(
+/// The last change of a field, as far as it is known.
+fn last_change() -> Value {
+    object(merged(
         authorship(),
         json!({
             "before_history": {"type": "boolean", "description": "It was so already where the history begins."},
             "not_after": {"type": "integer", "description": "At this revision it was so already; nothing further back was looked at."}
         }),
-    );
+    ))
+}
+
+fn any() -> Value {
+    json!({"nullable": true})
+}
+
+fn origin() -> Value {
+    let origins = ["catalog", "override", "patch", "profile", "definition", "cluster", "default"];
+    json!({"type": "string", "enum": origins})
+}
+
+/// What a lower layer says.
+fn overrode() -> Value {
+    whole(json!({"value": any(), "from": origin(), "document": text()}), &[])
+}
+
+fn exception() -> Value {
+    let exception = json!({
+        "cluster": text(), "type": text(), "input": text(),
+        "path": {
+            "type": "string",
+            "description": "The field of the input; `exclude` where the cluster takes out what a profile gives it, `id` where it has for a time what no profile gives."
+        },
+        "value": {"nullable": true, "description": "What the cluster says; null where it unsets a patch."},
+        "instead": overrode(), "note": text(),
+        "expires": {"type": "string", "description": "A date, which lasts to its end in UTC, or a time (RFC 3339)."},
+        "expired": {"type": "boolean"}, "changed": last_change()
+    });
+    whole(exception, &["instead", "note", "expires"])
+}
+
+fn explanation() -> Value {
     let field = json!({
-        "path": text(), "value": any(),
-        "from": {"type": "string", "enum": ["catalog", "override", "patch", "definition", "cluster", "default"]},
-        "document": text(), "field": text(),
-        "overrode": whole(json!({"value": any(), "from": text()}), &[]),
-        "changed": object(changed)
+        "path": text(), "value": any(), "from": origin(), "document": text(), "field": text(),
+        "overrode": overrode(), "changed": last_change()
     });
     let input = json!({"type": text(), "id": text(), "fields": list(whole(field, &["overrode"]))});
     let inputs = list(whole(input, &[]));

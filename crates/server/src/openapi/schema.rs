@@ -27,12 +27,13 @@ const KEPT: [&str; 15] = [
 ];
 
 /// The names of the schemas of what is no document.
-const OTHERS: [&str; 13] = [
+const OTHERS: [&str; 14] = [
     "Change",
     "ChangeSet",
     "ChangeSummary",
     "Changed",
     "Error",
+    "Exception",
     "Explanation",
     "Files",
     "FleetFile",
@@ -257,8 +258,7 @@ fn operating(types: &Types) -> Vec<(String, Value)> {
     let any = || json!({"nullable": true});
     let list = |of: Value| json!({"type": "array", "items": of});
     let object = |properties: Value| json!({"type": "object", "properties": properties});
-    let target =
-        || json!({"type": "string", "description": "`type/id`, `clusters/{id or *}/{field}/{part}`."});
+    let target = || json!({"type": "string", "description": "`type/id`, `clusters/{id or *}/{field}/{part}`, `profiles/{id}/{field}/{part}`."});
     let fields = || list(whole(json!({"path": text(), "from": any(), "to": any()}), &["from", "to"]));
     let group = |mut properties: Value, optional: &[&str]| {
         properties["count"] = count();
@@ -320,7 +320,10 @@ fn operating(types: &Types) -> Vec<(String, Value)> {
                         }),
                         &["on_remove", "fields"],
                     ),
-                    "hidden": group(json!({"type": text(), "input": text(), "fields": fields()}), &[]),
+                    "hidden": group(
+                        json!({"profile": text(), "type": text(), "input": text(), "fields": fields()}),
+                        &["profile"],
+                    ),
                     "warnings": group(json!({"code": text(), "message": text()}), &[]),
                     "frozen": group(json!({"freeze": text(), "reason": text()}), &[]),
                     "disputed": {
@@ -376,9 +379,9 @@ mod tests {
             }
         }
         let known = super::components(&built_in);
-        assert!(known.iter().all(|(name, schema)| name == "FleetFile"
-            || components[name] == *schema
-            || name.contains("Cluster")));
+        // Whatever clusters and profiles refer to is in their schemas.
+        let refers = |name: &str| ["FleetFile", "Cluster", "Profile"].iter().any(|part| name.contains(part));
+        assert!(known.iter().all(|(name, schema)| refers(name) || components[name] == *schema));
     }
 
     #[test]

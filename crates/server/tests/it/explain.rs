@@ -37,7 +37,10 @@ fn each_origin_has_its_last_change() {
     assert_eq!((&tag["value"], &tag["from"]), (&json!("1.0.0-1"), &json!("override")));
     assert_eq!(tag["field"], "platform_components/p1/oci_tag");
     assert_eq!(tag["document"], "clusters/c1");
-    assert_eq!(tag["overrode"], json!({"value": "1.1.0", "from": "catalog"}));
+    assert_eq!(
+        tag["overrode"],
+        json!({"value": "1.1.0", "from": "catalog", "document": "platform_components/p1"})
+    );
     let changed = |path: &str| {
         let field = field(&all, path);
         let changed = &field["changed"];

@@ -245,7 +245,7 @@ fn another_history_ends_polls_at_once() {
 fn what_this_release_does_not_know_is_not_followed() {
     let cases = [
         (READER_VERSION + 1, "namespaces", "store_too_new"),
-        (READER_VERSION, "profiles", "store_unreadable"),
+        (READER_VERSION, "rollouts", "store_unreadable"),
     ];
     for (min_reader, kind, code) in cases {
         let (server, _store, memory) = faulty(&[("MAX_STALENESS", "400ms")]);

@@ -97,13 +97,13 @@ fn a_source_is_told_who_changed_what_it_owns() {
 fn files_are_refused_with_their_places() {
     let server = Server::seeded();
     let writer = server.writer();
-    let documents = json!({"namespaces": [{"id": "x"}, {"id": "x"}], "profiles": [], "sources": []});
+    let documents = json!({"namespaces": [{"id": "x"}, {"id": "x"}], "rollouts": [], "sources": []});
     let refused = apply(&writer, APPLY, &documents, json!({})).expect(400);
     assert_eq!(
         refused.violations(),
         [
             "/documents/namespaces/1/id repeated",
-            "/documents/profiles unknown_field",
+            "/documents/rollouts unknown_field",
             "/documents/sources unknown_field",
         ]
     );

@@ -9,11 +9,13 @@
 mod client;
 mod documents;
 mod errors;
+mod exceptions;
 mod explain;
 mod faults;
 mod faulty_store;
 mod files;
 mod history;
+mod layers;
 mod limits;
 mod operate;
 mod past;

@@ -70,7 +70,7 @@ fn refused() {
     let server = Server::protected();
     let mut talk = Transcript::with(&server);
     talk.ask(apply(&json!({
-        "namespaces": [{"id": "x"}, {"id": "x"}, {"labels": {}}], "profiles": [], "sources": [],
+        "namespaces": [{"id": "x"}, {"id": "x"}, {"labels": {}}], "rollouts": [], "sources": [],
     })))
     .expect(400);
     talk.ask(apply(&json!({"namespaces": [{"id": "A"}], "clusters": [{"id": "x", "cluster_name": "x"}]})))

@@ -55,7 +55,7 @@ fn list() {
     ] {
         talk.ask(get(format!("{CHANGES}?{query}"))).expect(200);
     }
-    for query in ["type=profiles", "limit=0", "from=yesterday", "before=x"] {
+    for query in ["type=rollouts", "limit=0", "from=yesterday", "before=x"] {
         talk.ask(get(format!("{CHANGES}?{query}"))).expect(400);
     }
     talk.ask(Request::get(CHANGES).token(READ)).expect(403);

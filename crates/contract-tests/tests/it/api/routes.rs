@@ -109,6 +109,21 @@ fn clusters() {
 }
 
 #[test]
+fn profiles() {
+    assert_snapshot!(life(
+        "profiles",
+        &json!({
+            "id": "edge", "selector": "environment=dev,!canary", "description": "What every edge site has.",
+            "platform_components": [{"id": "podinfo", "oci_tag": "6.6.0", "release": {"timeout": "10m"}}],
+            "namespaces": [{"id": "podinfo", "on_remove": "keep"}], "rolebindings": [{"id": "dev-readers"}],
+            "patches": {"podinfo": {"ui.logo": "edge.svg"}},
+        }),
+        &json!({"priority": 10, "description": null, "rolebindings": [{"id": "platform-admins", "exclude": true}]}),
+        &json!({"patches": {"podinfo": {"ui.logo": null}}, "unset_patches": {"podinfo": ["ui.logo"]}}),
+    ));
+}
+
+#[test]
 fn platform_components() {
     assert_snapshot!(life(
         "platform_components",

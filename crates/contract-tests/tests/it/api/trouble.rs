@@ -114,7 +114,7 @@ fn stopped() {
 fn documents_of_a_newer_release() {
     let store = fleet_of(1);
     let server = Server::over(Arc::new(store.clone()), &[("MAX_STALENESS", "200ms")]).ready();
-    commit(&store, [(Key::new("profiles", "edge"), json!({"id": "edge"}).to_string())].into_iter());
+    commit(&store, [(Key::new("rollouts", "edge"), json!({"id": "edge"}).to_string())].into_iter());
     until("stopped", || stopped_for_good(&server));
     let mut talk = Transcript::with(&server);
     talk.ask(poll()).expect(503);

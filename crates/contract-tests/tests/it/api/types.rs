@@ -443,7 +443,12 @@ fn openapi() {
     };
     assert_eq!(
         added("/paths"),
-        ["/clusters/{id}/resource_quotas/{part}", "/resource_quotas", "/resource_quotas/{id}"]
+        [
+            "/clusters/{id}/resource_quotas/{part}",
+            "/profiles/{id}/resource_quotas/{part}",
+            "/resource_quotas",
+            "/resource_quotas/{id}"
+        ]
     );
     assert_eq!(added("/components/schemas"), ["NewResourceQuota", "ResourceQuota", "ResourceQuotaFields"]);
     let said = &now["components"]["schemas"]["ResourceQuota"];
