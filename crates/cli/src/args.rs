@@ -18,6 +18,7 @@ use crate::history::{History, Revert};
 use crate::namespace::Namespace;
 use crate::output::Format;
 use crate::profile::Profile;
+use crate::report::Report;
 use crate::resource_type::ResourceTypes;
 use crate::rolebinding::Rolebinding;
 use crate::tombstone::Tombstone;
@@ -109,6 +110,9 @@ pub(crate) enum Command {
         after_help = "Examples:\n  flux-resourceset-cli history --cluster demo-cluster-01 --from 3d\n  flux-resourceset-cli history --type component --id podinfo --limit 5\n  flux-resourceset-cli history show 12"
     )]
     History(History),
+    /// Reports on the fleet
+    #[command(subcommand, after_help = "Example:\n  flux-resourceset-cli report exceptions")]
+    Report(Report),
     /// Take a change back, field by field
     ///
     /// What was changed again since is refused, naming who, when and why; --skip-conflicts leaves that

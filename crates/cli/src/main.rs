@@ -43,6 +43,7 @@ mod reads;
 mod reference;
 mod registered;
 mod remarks;
+mod report;
 mod request;
 mod resource;
 mod resource_type;

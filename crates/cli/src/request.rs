@@ -202,6 +202,10 @@ pub(crate) fn explain(cluster: &str, kind: Option<&str>, input: Option<&str>) ->
     Request::new(Method::GET, format!("/api/v2/explain{}", segments.collect::<String>())).privileged()
 }
 
+pub(crate) fn exceptions() -> Request {
+    Request::new(Method::GET, "/api/v2/reports/exceptions".into()).privileged()
+}
+
 pub(crate) fn export() -> Request {
     Request::new(Method::GET, "/api/v2/export".into()).taking_long("Exporting the fleet")
 }

@@ -176,6 +176,18 @@ pub(crate) const EXPLAIN_COLUMNS: &[Column] = &[
     value("CHANGED", "/changed"),
 ];
 
+pub(crate) const EXCEPTION_COLUMNS: &[Column] = &[
+    value("SINCE", "/since"),
+    value("CLUSTER", "/cluster"),
+    value("INPUT", "/input"),
+    value("PATH", "/path"),
+    value("VALUE", "/value"),
+    value("INSTEAD", "/instead"),
+    value("BY", "/by"),
+    value("EXPIRES", "/expires"),
+    value("NOTE", "/note"),
+];
+
 /// For inputs of a type that this program does not know.
 pub(crate) const INPUT_COLUMNS: &[Column] = &[value("ID", "/id")];
 

@@ -7,7 +7,7 @@ use insta::assert_snapshot;
 use serde_json::{Value, json};
 
 use crate::server::Server;
-use crate::stub::{Answer, Ended, Stub, cli, ended, fails, succeeds, without_revision};
+use crate::stub::{Answer, Ended, Stub, WRITE_TOKEN, cli, ended, fails, succeeds, without_revision};
 
 const BASE: &str = "profile create base --selector '' --priority -10 --description 'what all have'";
 const EDGE: &str = "profile create edge --selector environment=dev --priority 10";
@@ -336,4 +336,63 @@ fn a_cluster_with_its_profiles_worked_in() {
     assert_eq!(succeeds(cli(&stub.url, "cluster get eu-1 --effective")), cluster);
     let said = fails(cli("http://127.0.0.1:1", "cluster get eu-1 --effective --revision 3"), 2);
     assert!(said.contains("cannot be used with"), "{said}");
+}
+
+fn exceptions() -> Value {
+    let changed = json!({"revision": 3, "at": "2026-05-01T12:00:00Z", "principal": "alice", "reason": "CVE"});
+    json!([
+        {"cluster": "eu-2", "type": "platform_components", "input": "podinfo", "path": "enabled", "value": false,
+            "expired": false, "changed": {"before_history": true}},
+        {"cluster": "eu-1", "type": "platform_components", "input": "podinfo", "path": "source.oci_tag",
+            "value": "6.0.0", "instead": {"value": "6.1.0", "from": "profile", "document": "profiles/edge"},
+            "note": "bug 4711", "expires": "2026-06-30", "expired": true, "changed": changed},
+        {"cluster": "eu-1", "type": "samples", "input": "a", "path": "exclude", "value": true,
+            "expires": "2027-01-31", "expired": false, "changed": {"not_after": 9}},
+    ])
+}
+
+#[test]
+fn exceptions_are_a_table() {
+    let stub = Stub::answering(vec![Answer::json(200, &exceptions()).with("x-total-count", "3")]);
+    let line = "report exceptions --cluster eu-1 --profile edge --type component --input podinfo --principal alice \
+                --expired --select 'region in (eu)' --limit 10";
+    assert_snapshot!(ended(cli(&stub.url, &format!("{line} -o table"))).stdout, @"
+    SINCE               CLUSTER  INPUT              PATH            VALUE  INSTEAD                        BY     EXPIRES               NOTE
+    before the history  eu-2     component podinfo  enabled         false  -                              -      -                     -
+    2026-05-01          eu-1     component podinfo  source.oci_tag  6.0.0  6.1.0 (profile profiles/edge)  alice  2026-06-30 (expired)  bug 4711
+    before revision 9   eu-1     samples a          exclude         true   -                              -      2027-01-31            -
+    ");
+    let asked = stub.asked();
+    assert_eq!(
+        asked[0].line,
+        "GET /api/v2/reports/exceptions?cluster=eu-1&profile=edge&type=platform_components&input=podinfo\
+         &principal=alice&expired=true&label_selector=region%20in%20%28eu%29&limit=10&offset=0"
+    );
+    assert_eq!(asked[0].header("authorization"), Some(format!("Bearer {WRITE_TOKEN}").as_str()));
+}
+
+#[test]
+fn exceptions_are_json_for_programs_and_clusters_for_scripts() {
+    for (format, expected) in [("json", None), ("name", Some("eu-1\neu-2\n"))] {
+        let stub = Stub::answering(vec![Answer::json(200, &exceptions()).with("x-total-count", "3")]);
+        let Ended { code, stdout, stderr } =
+            ended(cli(&stub.url, &format!("report exceptions --expired=false -o {format}")));
+        assert_eq!((code, stderr.as_str()), (Some(0), ""));
+        match expected {
+            Some(expected) => assert_eq!(stdout, expected),
+            None => assert_eq!(serde_json::from_str::<Value>(&stdout).unwrap(), exceptions()),
+        }
+        assert_eq!(stub.asked()[0].line, "GET /api/v2/reports/exceptions?expired=false&limit=1000&offset=0");
+    }
+    let page =
+        |count: u64| json!((0..count).map(|n| json!({"cluster": format!("c{n}")})).collect::<Vec<_>>());
+    let stub = Stub::answering(vec![
+        Answer::json(200, &page(500)).with("x-total-count", "501"),
+        Answer::json(200, &page(1)).with("x-total-count", "501"),
+    ]);
+    assert_eq!(succeeds(cli(&stub.url, "report exceptions")).as_array().map(Vec::len), Some(501));
+    assert!(stub.asked()[1].line.ends_with("?limit=1000&offset=500"));
+    let stub = Stub::answering(vec![Answer::json(200, &page(9)).with("x-total-count", "501")]);
+    let limited = succeeds(cli(&stub.url, "report exceptions --limit 2"));
+    assert_eq!(limited.as_array().map(Vec::len), Some(2));
 }
