@@ -104,7 +104,8 @@ pub(crate) struct DeleteDefinition {
     /// Its id
     id: String,
 
-    /// Remove every reference to it in the same change: clusters lose it, with a component's patches
+    /// Remove every reference to it in the same change: clusters and profiles lose it, with a component's
+    /// patches
     #[arg(long)]
     force: bool,
 

@@ -32,7 +32,7 @@ pub(crate) fn fields(document: &Value, paint: Paint) -> String {
 fn lines(value: &Value) -> Vec<String> {
     match value {
         Value::Array(items) if items.iter().any(Value::is_object) => items.iter().map(entry).collect(),
-        Value::Object(object) if object.values().any(Value::is_object) => {
+        Value::Object(object) if object.values().any(|value| value.is_object() || value.is_array()) => {
             object.iter().map(|(key, value)| format!("{}: {}", printable(key), text(value))).collect()
         }
         value => vec![text(value)],
@@ -178,6 +178,7 @@ mod tests {
             ],
             "namespaces": [{"id": "podinfo"}], "node_count": 3,
             "patches": {"podinfo": {"replicaCount": "2", "ui.message": "Hello"}},
+            "unset_patches": {"grafana": ["a.b", "c"], "podinfo": ["d"]},
         })
     }
 
@@ -238,6 +239,8 @@ mod tests {
                              grafana (oci_tag v1.0.0-1, on_remove keep)
                              ingress (excluded, expires 2027-01-31, note not here)
                              podinfo (disabled, release suspend=true,values={a={b=1}})
+        unset_patches        grafana: a.b,c
+                             podinfo: d
         ");
     }
 

@@ -242,6 +242,17 @@ fn profiles_that_disagree_are_refused_in_words() {
     error: The change does not fit the fleet; let a profile of higher priority or the clusters say it, take it out of one of the two profiles, or give that another priority (`profile update ID --priority N`) (409 conflict)
       /platform_components/0/oci_tag: the profiles base and edge, both of priority -10, say different things of platform_components/podinfo/oci_tag: "6.0.0" and "6.1.0" on 2 clusters: demo-cluster-01, eu-1
     "#);
+    // A label can bring it about too.
+    succeeds(server.cli("profile create tier --selector tier=1 --priority 10"));
+    succeeds(server.cli("component assign podinfo --profile tier --oci-tag 6.2.0"));
+    let said = fails(server.cli("cluster update eu-1 --label tier=1"), 1);
+    assert!(
+        said.contains("profiles/edge /platform_components/0/oci_tag: the profiles edge and tier"),
+        "{said}"
+    );
+    let said = fails(server.cli("component delete podinfo"), 1);
+    assert!(said.contains("profiles/base, profiles/edge, profiles/tier; remove these references"), "{said}");
+    succeeds(server.cli("profile delete tier"));
     succeeds(server.cli("component create dashboards --component-path d --oci-url oci://r.example/c --requires 'podinfo=>=6.1' --kubernetes '>=1.30' --profile base"));
     let component =
         succeeds(server.cli("component update dashboards --requires 'podinfo=>=6.0' --unset kubernetes"));
