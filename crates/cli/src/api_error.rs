@@ -22,6 +22,9 @@ pub(crate) struct ApiError {
     token: &'static str,
 }
 
+/// The code of what two profiles of one priority say differently.
+const DISAGREE: &str = "profiles_disagree";
+
 /// One thing that is wrong, and where.
 #[derive(Debug)]
 struct Violation {
@@ -97,6 +100,10 @@ impl ApiError {
         }
     }
 
+    fn violates(&self, code: &str) -> bool {
+        self.violations.iter().any(|violation| violation.code == code)
+    }
+
     /// What to do, where the API's sentence cannot know it.
     fn advice(&self) -> Option<String> {
         let code = self.code.as_deref()?;
@@ -112,7 +119,12 @@ impl ApiError {
                 "remove these references first, patches included, or add --force to remove them with it"
                     .into(),
             ),
-            (400, _) if self.violations.iter().any(|violation| violation.code == "no_match") => Some(
+            (409, _) if self.violates(DISAGREE) => Some(
+                "let a profile of higher priority or the clusters say it, take it out of one of the two profiles, or \
+                 give that another priority (`profile update ID --priority N`)"
+                    .into(),
+            ),
+            (400, _) if self.violates("no_match") => Some(
                 "check the selector (`cluster list --select` shows what it matches), or add --allow-empty"
                     .into(),
             ),
@@ -158,8 +170,15 @@ fn violation(violation: &Value) -> Violation {
         document: violation.get("document").map(document).unwrap_or_default(),
         pointer: text("pointer"),
         code: text("code"),
-        // The way on is said to HTTP; the advice says it in the flags of this program.
-        message: text("message").trim_end_matches("; allow_empty=true lets that be").to_owned(),
+        message: without_advice(&text("code"), &text("message")).to_owned(),
+    }
+}
+
+/// The way on is said to HTTP, and of each violation; the advice says it once, in the flags of this program.
+fn without_advice<'m>(code: &str, message: &'m str) -> &'m str {
+    match code {
+        DISAGREE => message.rsplit_once("; let a profile").map_or(message, |(what, _)| what),
+        _ => message.trim_end_matches("; allow_empty=true lets that be"),
     }
 }
 
@@ -231,6 +250,36 @@ mod tests {
           clusters/b /cluster_dns: taken
           clusters/c: m
         ");
+    }
+
+    #[test]
+    fn profiles_that_disagree_are_met_with_ways_out() {
+        let said = |field: &str, one: &str, other: &str| {
+            format!(
+                "the profiles base and edge, both of priority 0, say different things of \
+                {field}: {one} and {other} on 2 clusters: eu-1, eu-2; let a profile of higher priority or the clusters \
+                say it, or take one of the two out"
+            )
+        };
+        let tag = said("platform_components/podinfo/oci_tag", "\"1\"", "\"2\"");
+        let refusal = |what: &str, violations: Value| {
+            let message = format!("The change does not fit the fleet: {what}.");
+            read(409, &json!({"error": "conflict", "message": message, "violations": violations}))
+        };
+        let violation = |message: &str| {
+            json!({"code": "profiles_disagree", "document": "profiles/edge",
+            "pointer": "/platform_components/0/oci_tag", "message": message})
+        };
+        assert_snapshot!(refusal(&format!("/x: {tag} (profiles_disagree)"), json!([violation(&tag)])), @r#"
+        The change does not fit the fleet; let a profile of higher priority or the clusters say it, take it out of one of the two profiles, or give that another priority (`profile update ID --priority N`) (409 conflict)
+          profiles/edge /platform_components/0/oci_tag: the profiles base and edge, both of priority 0, say different things of platform_components/podinfo/oci_tag: "1" and "2" on 2 clusters: eu-1, eu-2
+        "#);
+        let patch = said("patches/podinfo/a.b", "\"x; let a profile\"", "nothing");
+        assert_snapshot!(refusal("2 violations", json!([violation(&tag), violation(&patch)])), @r#"
+        The change does not fit the fleet: 2 violations; let a profile of higher priority or the clusters say it, take it out of one of the two profiles, or give that another priority (`profile update ID --priority N`) (409 conflict)
+          profiles/edge /platform_components/0/oci_tag: the profiles base and edge, both of priority 0, say different things of platform_components/podinfo/oci_tag: "1" and "2" on 2 clusters: eu-1, eu-2
+          profiles/edge /platform_components/0/oci_tag: the profiles base and edge, both of priority 0, say different things of patches/podinfo/a.b: "x; let a profile" and nothing on 2 clusters: eu-1, eu-2
+        "#);
     }
 
     #[test]

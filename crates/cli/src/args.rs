@@ -17,6 +17,8 @@ use crate::freeze::Freeze;
 use crate::history::{History, Revert};
 use crate::namespace::Namespace;
 use crate::output::Format;
+use crate::profile::Profile;
+use crate::report::Report;
 use crate::resource_type::ResourceTypes;
 use crate::rolebinding::Rolebinding;
 use crate::tombstone::Tombstone;
@@ -58,13 +60,16 @@ pub(crate) enum Command {
     /// Clusters of the fleet
     #[command(subcommand, after_help = "Example:\n  flux-resourceset-cli cluster list")]
     Cluster(Cluster),
-    /// Namespaces: definitions, and which clusters have them
+    /// Profiles: what all clusters that a selector matches get, between the catalog and the clusters
+    #[command(subcommand, after_help = "Example:\n  flux-resourceset-cli profile list")]
+    Profile(Profile),
+    /// Namespaces: definitions, and which clusters and profiles have them
     #[command(subcommand, after_help = "Example:\n  flux-resourceset-cli namespace list")]
     Namespace(Namespace),
-    /// Platform components: the catalog, which clusters have them, patches
+    /// Platform components: the catalog, which clusters and profiles have them, patches
     #[command(subcommand, after_help = "Example:\n  flux-resourceset-cli component list")]
     Component(Component),
-    /// Role bindings: definitions, and which clusters have them
+    /// Role bindings: definitions, and which clusters and profiles have them
     #[command(subcommand, after_help = "Example:\n  flux-resourceset-cli rolebinding list")]
     Rolebinding(Rolebinding),
     /// Resource types that the fleet registered, and the manifests to begin with
@@ -105,6 +110,9 @@ pub(crate) enum Command {
         after_help = "Examples:\n  flux-resourceset-cli history --cluster demo-cluster-01 --from 3d\n  flux-resourceset-cli history --type component --id podinfo --limit 5\n  flux-resourceset-cli history show 12"
     )]
     History(History),
+    /// Reports on the fleet
+    #[command(subcommand, after_help = "Example:\n  flux-resourceset-cli report exceptions")]
+    Report(Report),
     /// Take a change back, field by field
     ///
     /// What was changed again since is refused, naming who, when and why; --skip-conflicts leaves that

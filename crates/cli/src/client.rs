@@ -37,6 +37,8 @@ pub(crate) struct Answer {
     pub(crate) body: Value,
     /// The tag of the version of a document, if the server tells one.
     pub(crate) etag: Option<String>,
+    /// The profiles that were worked in, the lowest first, where a cluster was asked for with them.
+    pub(crate) profiles: Option<String>,
     /// How many there are, where the answer is a page of them.
     pub(crate) total: Option<u64>,
     /// What the server's log calls the request.
@@ -76,6 +78,7 @@ impl<'a> Client<'a> {
         let content_type = header(&response, "content-type").unwrap_or_default();
         let etag = header(&response, "etag");
         let total = header(&response, "x-total-count").and_then(|total| total.parse().ok());
+        let profiles = header(&response, "x-profiles");
         let request_id = header(&response, "x-request-id");
         let location = header(&response, "location");
         let body = read(&mut response, progress.as_ref())
@@ -83,7 +86,7 @@ impl<'a> Client<'a> {
         match status {
             200..=299 => {
                 let body = parse(&body, status, &content_type, &words)?;
-                let answer = Answer { body, etag, total, request_id };
+                let answer = Answer { body, etag, profiles, total, request_id };
                 if request.writes() {
                     self.made.replace(Made::of(request, status, &answer));
                 }

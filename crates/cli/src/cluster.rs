@@ -12,24 +12,29 @@ use crate::key_value::{KeyValue, merge_into};
 use crate::output::Shown;
 use crate::plan::Plan;
 use crate::plan_text::counted;
-use crate::request;
-use crate::resource::{self, Create, Fields, Get, List, Update};
+use crate::resource::{self, Create, Delete, Fields, Get, List, Update};
 use crate::types::{self, CLUSTER};
 use crate::writer::{Writer, say};
-use crate::writing::Writing;
+use crate::{profile, request};
 
 #[derive(Subcommand)]
 pub(crate) enum Cluster {
     /// List all clusters
     #[command(
-        after_help = "Examples:\n  flux-resourceset-cli cluster list\n  flux-resourceset-cli cluster list --filter environment=prod -o name\n  flux-resourceset-cli cluster list --select 'environment=prod,region in (eu,us)'"
+        after_help = "Examples:\n  flux-resourceset-cli cluster list\n  flux-resourceset-cli cluster list --filter environment=prod -o name\n  flux-resourceset-cli cluster list --select 'environment=prod,region in (eu,us)'\n  flux-resourceset-cli cluster list --profile edge"
     )]
     List(ListClusters),
     /// Show one cluster
     #[command(
-        after_help = "Examples:\n  flux-resourceset-cli cluster get demo-cluster-01\n  flux-resourceset-cli cluster get demo-cluster-01 --revision 12"
+        after_help = "Examples:\n  flux-resourceset-cli cluster get demo-cluster-01\n  flux-resourceset-cli cluster get demo-cluster-01 --effective\n  flux-resourceset-cli cluster get demo-cluster-01 --revision 12"
     )]
-    Get(Get),
+    Get(GetCluster),
+    /// List the profiles of a cluster in the order in which they are laid over the catalog: the highest last
+    #[command(after_help = "Example:\n  flux-resourceset-cli cluster profiles demo-cluster-01")]
+    Profiles {
+        /// Its id
+        id: String,
+    },
     /// Create a cluster
     ///
     /// Run again, it finds what it made and succeeds. A cluster that exists with other values than
@@ -62,15 +67,20 @@ pub(crate) struct ListClusters {
     /// Only those that match this label selector; `environment` and `id` are labels too
     #[arg(long, value_name = "SELECTOR")]
     select: Option<String>,
+
+    /// Only those that this profile selects
+    #[arg(long, value_name = "PROFILE")]
+    profile: Option<String>,
 }
 
 #[derive(Args)]
-pub(crate) struct Delete {
-    /// Its id
-    id: String,
-
+pub(crate) struct GetCluster {
     #[command(flatten)]
-    writing: Writing,
+    get: Get,
+
+    /// With its profiles worked in: the document that would get the same without them
+    #[arg(long, conflicts_with = "revision")]
+    effective: bool,
 }
 
 #[derive(Args, Default, PartialEq)]
@@ -140,12 +150,27 @@ impl Fields for ClusterUpdate {
 
 pub(crate) fn run(client: &Client<'_>, command: &Cluster) -> Result<Shown, Error> {
     match command {
-        Cluster::List(list) => resource::list(client, &CLUSTER, &list.list, list.select.as_deref()),
-        Cluster::Get(get) => resource::get(client, &CLUSTER, get),
+        Cluster::List(list) => {
+            let profile = list.profile.as_deref().map(|id| ("profile", id));
+            resource::list_of(client, &CLUSTER, &list.list, list.select.as_deref(), profile)
+        }
+        Cluster::Get(get) if get.effective => effective(client, get.get.id()),
+        Cluster::Get(get) => resource::get(client, &CLUSTER, &get.get),
+        Cluster::Profiles { id } => profile::of_cluster(client, id),
         Cluster::Create(create) => create_cluster(&Writer::new(client, &create.writing), create),
         Cluster::Update(update) => resource::update(&Writer::new(client, &update.writing), &CLUSTER, update),
         Cluster::Delete(delete) => delete_cluster(&Writer::new(client, &delete.writing), &delete.id),
     }
+}
+
+/// The document with its profiles worked in; says which these are.
+fn effective(client: &Client<'_>, id: &str) -> Result<Shown, Error> {
+    let answer = client.send(&request::effective(id))?;
+    if let Some(profiles) = answer.profiles {
+        let ids = profiles.split(',').map(str::trim).collect::<Vec<_>>().join(", ");
+        say(&format!("{} with its profiles, the highest last: {}\n", printable(id), printable(&ids)));
+    }
+    Ok(Shown::document(answer.body))
 }
 
 fn create_cluster(writer: &Writer<'_>, create: &Create<ClusterFields>) -> Result<Shown, Error> {

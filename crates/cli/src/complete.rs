@@ -16,13 +16,14 @@ use crate::connection::Connection;
 use crate::document;
 use crate::registered::{self, Type};
 use crate::request::{self, Request};
-use crate::types::{CLUSTER, COMPONENT, NAMESPACE, RESOURCE_TYPE, ROLEBINDING};
+use crate::types::{CLUSTER, COMPONENT, NAMESPACE, PROFILE, RESOURCE_TYPE, ROLEBINDING};
 
 const NAME: &str = "flux-resourceset-cli";
 
 /// In which groups of commands the argument `id` is an id of what.
-const IDS: [(&str, &str); 6] = [
+const IDS: [(&str, &str); 7] = [
     (CLUSTER.singular, CLUSTER.plural),
+    (PROFILE.singular, PROFILE.plural),
     (COMPONENT.singular, COMPONENT.plural),
     (NAMESPACE.singular, NAMESPACE.plural),
     (ROLEBINDING.singular, ROLEBINDING.plural),
@@ -31,8 +32,9 @@ const IDS: [(&str, &str); 6] = [
 ];
 
 /// Arguments that are an id of the same thing in whatever command they stand.
-const EVERYWHERE: [(&str, &str); 7] = [
+const EVERYWHERE: [(&str, &str); 8] = [
     ("cluster", CLUSTER.plural),
+    ("profile", PROFILE.plural),
     ("cluster_id", CLUSTER.plural),
     ("cluster_dns", CLUSTER.plural),
     ("whatif", CLUSTER.plural),

@@ -5,9 +5,11 @@ use clap::{Args, Subcommand};
 use crate::client::Client;
 use crate::document::{self, Document, FileDocument, edit_object, set};
 use crate::error::Error;
+use crate::key_value::{KeyValue, merge_into};
 use crate::output::Shown;
 use crate::patches::{self, PatchKeys};
 use crate::reference::{self, Assign, CreateDefinition, OnRemove, UnassignComponent};
+use crate::remarks::{Reference, Remarks};
 use crate::resource::{self, DeleteDefinition, Fields, Get, List, Update};
 use crate::target::Target;
 use crate::types::COMPONENT;
@@ -22,33 +24,34 @@ pub(crate) enum Component {
     /// Show one catalog component
     #[command(after_help = "Example:\n  flux-resourceset-cli component get cert-manager")]
     Get(Get),
-    /// Create a catalog component, then attach it to a cluster
+    /// Create a catalog component, then attach it to a cluster or a profile
     ///
     /// Run again, it finds what it made and succeeds. A component that exists with other values than
     /// the ones given is an error.
     #[command(
-        after_help = "Example:\n  flux-resourceset-cli component create cert-manager --component-path core/cert-manager/1.14.0 --component-version 1.14.0 --oci-url oci://registry.example/platform-components --oci-tag v1.0.0 --delivery kustomize --cluster demo-cluster-01"
+        after_help = "Examples:\n  flux-resourceset-cli component create cert-manager --component-path core/cert-manager/1.14.0 --component-version 1.14.0 --oci-url oci://registry.example/platform-components --oci-tag v1.0.0 --delivery kustomize --cluster demo-cluster-01\n  flux-resourceset-cli component create grafana --component-path grafana --oci-url oci://registry.example/charts --requires 'cert-manager=>=1.12 <2' --kubernetes '>=1.28' --profile edge"
     )]
     Create(CreateDefinition<ComponentFields>),
     /// Change a catalog component, for every cluster that has it
     #[command(
-        after_help = "Examples:\n  flux-resourceset-cli component update cert-manager --component-version 1.15.0 --values-file values.yaml\n  flux-resourceset-cli component update cert-manager --oci-tag v1.0.0-1 --plan\n  flux-resourceset-cli component update cert-manager --oci-tag v1.0.0-1 --whatif demo-cluster-01"
+        after_help = "Examples:\n  flux-resourceset-cli component update cert-manager --component-version 1.15.0 --values-file values.yaml\n  flux-resourceset-cli component update cert-manager --oci-tag v1.0.0-1 --plan\n  flux-resourceset-cli component update cert-manager --oci-tag v1.0.0-1 --whatif demo-cluster-01\n  flux-resourceset-cli component update grafana --requires 'cert-manager=>=1.14' --unset kubernetes"
     )]
     Update(Update<ComponentFields>),
     /// Delete a catalog component
     #[command(after_help = "Example:\n  flux-resourceset-cli component delete cert-manager")]
     Delete(DeleteDefinition),
-    /// Attach a component to clusters, or change what they override of it
+    /// Attach a component to clusters or a profile, or change what they override of it
     ///
-    /// What is not named stays as it is, and what the cluster does not override is the catalog's. Helm
-    /// values given here are merged over the catalog's.
+    /// What is not named stays as it is, and what is not overridden is what profiles, or else the catalog,
+    /// say. Helm values given here are merged over theirs. --exclude takes out what profiles give.
     #[command(
-        after_help = "Examples:\n  flux-resourceset-cli component assign cert-manager --cluster demo-cluster-01\n  flux-resourceset-cli component assign cert-manager --cluster demo-cluster-01 --oci-tag v1.0.0-1\n  flux-resourceset-cli component assign cert-manager --cluster demo-cluster-01 --suspend true\n  flux-resourceset-cli component assign cert-manager --select 'environment=prod,region in (eu,us)' --oci-tag v1.0.0-1 --plan"
+        after_help = "Examples:\n  flux-resourceset-cli component assign cert-manager --cluster demo-cluster-01\n  flux-resourceset-cli component assign cert-manager --cluster demo-cluster-01 --oci-tag v1.0.0-1\n  flux-resourceset-cli component assign cert-manager --cluster demo-cluster-01 --suspend true\n  flux-resourceset-cli component assign cert-manager --cluster demo-cluster-01 --oci-tag v1.0.0-1 --note 'bug 4711' --expires 2027-01-31\n  flux-resourceset-cli component assign cert-manager --cluster demo-cluster-01 --exclude\n  flux-resourceset-cli component assign cert-manager --profile edge --oci-tag v1.0.0-1 --plan\n  flux-resourceset-cli component assign cert-manager --select 'environment=prod,region in (eu,us)' --oci-tag v1.0.0-1 --plan"
     )]
     Assign(Assign<ComponentReference>),
-    /// Detach a component from clusters, which uninstalls it there
+    /// Detach a component from clusters or a profile, which uninstalls it there
     ///
-    /// The cluster's patches of it stay, for the day it is attached again, unless --with-patches
+    /// What a profile gives a cluster is not detached from the cluster but excluded (`component assign
+    /// --exclude`); to detach what is excluded gives it back. The cluster's patches of it stay, for the day it is attached again, unless --with-patches
     /// removes them; as long as they are there, `component delete` needs --force. A component that is
     /// in the catalog but not attached is left so, with success. One that is not in the catalog at
     /// all is an error.
@@ -56,13 +59,13 @@ pub(crate) enum Component {
         after_help = "Examples:\n  flux-resourceset-cli component unassign cert-manager --cluster demo-cluster-01\n  flux-resourceset-cli component unassign cert-manager --cluster demo-cluster-01 --with-patches\n  flux-resourceset-cli component unassign cert-manager --select region=eu --allow-removals 3"
     )]
     Unassign(UnassignComponent),
-    /// Change a component's values on one cluster, or on all that a selector matches
+    /// Change a component's values on one cluster, in a profile, or on all clusters that a selector matches
     ///
     /// For a component delivered by Helm a key is the path of a value, as for `helm --set`; for one
     /// delivered by Kustomize it is the name of a substitution variable. Values are strings; keys that
     /// are not named stay.
     #[command(
-        after_help = "Examples:\n  flux-resourceset-cli component patch podinfo --cluster demo-cluster-01 --set replicaCount=3\n  flux-resourceset-cli component patch podinfo --cluster demo-cluster-01 --unset ui.color\n  flux-resourceset-cli component patch podinfo --select tier=1 --set replicaCount=3 --reason 'more load'"
+        after_help = "Examples:\n  flux-resourceset-cli component patch podinfo --cluster demo-cluster-01 --set replicaCount=3\n  flux-resourceset-cli component patch podinfo --cluster demo-cluster-01 --unset ui.color\n  flux-resourceset-cli component patch podinfo --profile edge --set replicaCount=2\n  flux-resourceset-cli component patch podinfo --cluster demo-cluster-01 --unset-profile replicaCount\n  flux-resourceset-cli component patch podinfo --select tier=1 --set replicaCount=3 --reason 'more load'"
     )]
     Patch(Patch),
 }
@@ -110,6 +113,14 @@ pub(crate) struct ComponentFields {
     #[arg(long, value_name = "ID", value_delimiter = ',')]
     depends_on: Vec<String>,
 
+    /// Component that must be there too, with a range of versions: cert-manager='>=1.12 <2' (repeatable)
+    #[arg(long, value_name = "ID=RANGE")]
+    requires: Vec<KeyValue>,
+
+    /// Versions of Kubernetes that it runs on, such as '>=1.28'
+    #[arg(long, value_name = "RANGE")]
+    kubernetes: Option<String>,
+
     /// Whether clusters get it unless they say otherwise
     #[arg(long, value_name = "true|false", hide_possible_values = true)]
     enabled: Option<bool>,
@@ -153,8 +164,8 @@ pub(crate) struct Release {
     crds: Option<String>,
 }
 
-/// What a cluster can go back to the catalog with. A mistyped field would be a silent success.
-const OVERRIDES: [&str; 11] = [
+/// What a cluster or profile can go back to the layers below with. A mistyped field would be a silent success.
+const OVERRIDES: [&str; 13] = [
     "enabled",
     "oci_tag",
     "component_path",
@@ -166,24 +177,26 @@ const OVERRIDES: [&str; 11] = [
     "release.timeout",
     "release.suspend",
     "release.crds",
+    "note",
+    "expires",
 ];
 
-/// What a cluster's reference overrides.
+/// What a reference overrides.
 #[derive(Args, Default, PartialEq)]
 pub(crate) struct ComponentReference {
-    /// Whether this cluster gets it
+    /// Whether it is installed there
     #[arg(long, value_name = "true|false", hide_possible_values = true)]
     enabled: Option<bool>,
 
-    /// Tag for this cluster, before the catalog's
+    /// Tag there, before that of profiles and the catalog
     #[arg(long, value_name = "TAG")]
     oci_tag: Option<String>,
 
-    /// Path for this cluster, before the catalog's
+    /// Path there, before that of profiles and the catalog
     #[arg(long, value_name = "PATH")]
     component_path: Option<String>,
 
-    /// Go back to the catalog's value of this field (repeatable)
+    /// Go back to the value of this field that profiles or the catalog have (repeatable)
     #[arg(long, value_name = "FIELD", value_parser = OVERRIDES)]
     unset: Vec<String>,
 
@@ -192,6 +205,15 @@ pub(crate) struct ComponentReference {
 
     #[command(flatten)]
     on_remove: OnRemove,
+
+    #[command(flatten)]
+    remarks: Remarks,
+}
+
+impl Reference for ComponentReference {
+    fn remarks(&self) -> &Remarks {
+        &self.remarks
+    }
 }
 
 impl Fields for ComponentFields {
@@ -202,6 +224,8 @@ impl Fields for ComponentFields {
         set(document, "oci_tag", self.oci_tag.as_ref());
         set(document, "cluster_env_enabled", self.cluster_env_enabled.as_ref());
         set(document, "depends_on", Some(&self.depends_on).filter(|ids| !ids.is_empty()));
+        merge_into(document, "requires", &self.requires, &[]);
+        set(document, "kubernetes", self.kubernetes.as_ref());
         set(document, "enabled", self.enabled.as_ref());
         set(document, "delivery", self.delivery.as_ref());
         self.release.apply(document);
@@ -230,12 +254,14 @@ impl Fields for ComponentReference {
     fn apply(&self, reference: &mut Document) {
         self.unset.iter().for_each(|field| document::unset(reference, field));
         self.apply_set(reference);
+        self.remarks.apply(reference);
     }
 
     fn merge_patch(&self) -> Document {
         let mut patch = Document::new();
         self.unset.iter().for_each(|field| document::clear(&mut patch, field));
         self.apply_set(&mut patch);
+        self.remarks.say(&mut patch);
         patch
     }
 }

@@ -40,21 +40,30 @@ fn section(input: &Value) -> Section {
 /// A field in the words of a line.
 fn row(field: &Value) -> Value {
     let changed = field.get("changed").unwrap_or(&Value::Null);
-    let overrode = field.get("overrode").filter(|overrode| !overrode.is_null()).map(|overrode| {
-        format!("{} ({})", value(overrode.get("value").unwrap_or(&Value::Null)), text(overrode, "from"))
-    });
-    let from = match text(field, "document") {
-        "" => text(field, "from").to_owned(),
-        document => format!("{} {document}", text(field, "from")),
-    };
+    let overrode = field.get("overrode").filter(|overrode| !overrode.is_null()).map(overridden);
     json!({
         "field": field.get("path"),
         "value": value(field.get("value").unwrap_or(&Value::Null)),
-        "from": from,
+        "from": origin(field),
         "overrode": overrode,
         "revision": changed.get("revision"),
         "changed": when(changed),
     })
+}
+
+/// A value that another goes over, and whose it is.
+pub(crate) fn overridden(overrode: &Value) -> String {
+    let from = match text(overrode, "from") {
+        // There may be several; of the others the input itself says which.
+        "profile" => origin(overrode),
+        from => from.to_owned(),
+    };
+    format!("{} ({from})", value(overrode.get("value").unwrap_or(&Value::Null)))
+}
+
+/// What says something, and in which document.
+fn origin(said: &Value) -> String {
+    format!("{} {}", text(said, "from"), text(said, "document")).trim_end().to_owned()
 }
 
 fn when(changed: &Value) -> Option<String> {
@@ -73,12 +82,12 @@ fn when(changed: &Value) -> Option<String> {
     Some(format!("{at} by {}{because}", text(changed, "principal")))
 }
 
-fn text<'v>(value: &'v Value, key: &str) -> &'v str {
+pub(crate) fn text<'v>(value: &'v Value, key: &str) -> &'v str {
     value.get(key).and_then(Value::as_str).unwrap_or_default()
 }
 
 /// A string as it is, anything else as JSON, so that `1` and `"1"` in an object stay apart.
-fn value(value: &Value) -> String {
+pub(crate) fn value(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
         Value::String(text) => text.clone(),

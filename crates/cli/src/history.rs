@@ -45,7 +45,7 @@ pub(crate) struct Filter {
     #[arg(long, value_name = "ID")]
     id: Option<String>,
 
-    /// Only what changed this cluster, or anything that it refers to now
+    /// Only what changed this cluster, its profiles, or anything that it or they refer to now
     #[arg(long, value_name = "CLUSTER")]
     cluster: Option<String>,
 

@@ -20,7 +20,7 @@ pub(crate) enum Namespace {
     /// Show one namespace definition
     #[command(after_help = "Example:\n  flux-resourceset-cli namespace get cert-manager")]
     Get(Get),
-    /// Create a namespace definition, then attach it to a cluster
+    /// Create a namespace definition, then attach it to a cluster or a profile
     ///
     /// Run again, it finds what it made and succeeds. A definition that exists with other labels or
     /// annotations than the ones given is an error.
@@ -36,12 +36,12 @@ pub(crate) enum Namespace {
     /// Delete a namespace definition
     #[command(after_help = "Example:\n  flux-resourceset-cli namespace delete team-sandbox")]
     Delete(DeleteDefinition),
-    /// Attach a namespace to a cluster, or to all that a selector matches
+    /// Attach a namespace to a cluster, to a profile, or to all clusters that a selector matches
     #[command(
-        after_help = "Examples:\n  flux-resourceset-cli namespace assign team-sandbox --cluster demo-cluster-01\n  flux-resourceset-cli namespace assign team-sandbox --select 'environment=prod,region in (eu,us)' --plan"
+        after_help = "Examples:\n  flux-resourceset-cli namespace assign team-sandbox --cluster demo-cluster-01\n  flux-resourceset-cli namespace assign team-sandbox --profile edge\n  flux-resourceset-cli namespace assign team-sandbox --cluster demo-cluster-01 --exclude --note 'until the audit' --expires 2027-01-31\n  flux-resourceset-cli namespace assign team-sandbox --select 'environment=prod,region in (eu,us)' --plan"
     )]
     Assign(Assign<ReferenceFields>),
-    /// Detach a namespace from a cluster, or from all that a selector matches
+    /// Detach a namespace from a cluster, from a profile, or from all clusters that a selector matches
     ///
     /// A namespace that is defined but not attached is left so, with success. One that is not
     /// defined at all is an error.

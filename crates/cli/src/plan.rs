@@ -76,9 +76,12 @@ pub(crate) struct Field {
     pub(crate) to: Value,
 }
 
-/// A change that does not reach some clusters, since they override what it is about.
+/// A change that does not reach some clusters, since they, or higher profiles, override what it is about.
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct Hidden {
+    /// The profile whose change it is, where it is not that of a definition.
+    #[serde(default)]
+    pub(crate) profile: Option<String>,
     #[serde(rename = "type")]
     pub(crate) kind: String,
     #[serde(default)]

@@ -72,7 +72,9 @@ fn headline(plan: &Plan) -> String {
     if *changed == 0 {
         return match hidden.is_empty() {
             true => "No cluster's answer changes.".into(),
-            false => "No cluster's answer changes, since clusters override what would.".into(),
+            false => {
+                "No cluster's answer changes, since clusters or higher profiles override what would.".into()
+            }
         };
     }
     let verb = if *changed == 1 { "changes" } else { "change" };
@@ -136,8 +138,9 @@ fn effect_lines(lines: &mut Vec<String>, effect: &Effect, view: View) {
 fn hidden_lines(lines: &mut Vec<String>, hidden: &Hidden, view: View) {
     let verb = if hidden.count == 1 { "overrides" } else { "override" };
     let paths: Vec<_> = hidden.fields.iter().map(|field| printable(&field.path)).collect();
+    let by = hidden.profile.as_ref().map(|id| format!(" by profile {}", printable(id))).unwrap_or_default();
     lines.push(format!(
-        "not reached: {} {verb} {} of {}",
+        "not reached{by}: {} {verb} {} of {}",
         clusters(hidden.count),
         paths.join(", "),
         name(&hidden.kind, &hidden.input)
@@ -257,9 +260,15 @@ mod tests {
                     "count": 612, "clusters": ids(612),
                     "fields": [{"path": "source.oci_tag", "from": "v1.0.0", "to": "v1.1.0"}]},
             ],
-            "hidden": [{"type": "platform_components", "input": "grafana", "count": 3, "clusters": ids(3),
+            "hidden": [
+                {"profile": "base", "type": "platform_components", "input": "grafana", "count": 1, "clusters": ids(1),
+                    "fields": [{"path": "enabled", "from": true, "to": false}]},
+                {"type": "platform_components", "input": "grafana", "count": 3, "clusters": ids(3),
                 "fields": [{"path": "source.oci_tag", "from": "v1.0.0", "to": "v1.1.0"}]}],
-            "warnings": [{"code": "latest", "message": "the tag is `latest`", "count": 1, "clusters": ["eu-9"]}],
+            "warnings": [
+                {"code": "profile_selects_none", "message": "profiles/edge selects no cluster yet", "count": 0,
+                    "clusters": []},
+                {"code": "latest", "message": "the tag is `latest`", "count": 1, "clusters": ["eu-9"]}],
             "frozen": [{"freeze": "incident-42", "reason": "etcd", "count": 1, "clusters": ["eu-1"]}],
         }))
         .unwrap()
@@ -279,8 +288,11 @@ mod tests {
             eu-9
         ~ 612 clusters: component grafana source.oci_tag: v1.0.0 -> v1.1.0
             eu-1, eu-2, eu-3, eu-4, eu-5, eu-6, eu-7 and 605 more
+        not reached by profile base: 1 cluster overrides enabled of component grafana
+            eu-1
         not reached: 3 clusters override source.oci_tag of component grafana
             eu-1, eu-2, eu-3
+        warning: profiles/edge selects no cluster yet
         warning: the tag is `latest` (1 cluster)
             eu-9
         frozen: 1 cluster by incident-42 (etcd), reached once it is lifted

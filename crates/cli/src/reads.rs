@@ -39,8 +39,14 @@ impl Client<'_> {
     }
 
     pub(crate) fn array(&self, request: &Request) -> Result<Vec<Value>, Error> {
-        match self.send(request)?.body {
-            Value::Array(items) => Ok(items),
+        Ok(self.page(request)?.0)
+    }
+
+    /// A list, or a page of it, and how many there are in all if the server tells.
+    pub(crate) fn page(&self, request: &Request) -> Result<(Vec<Value>, Option<u64>), Error> {
+        let answer = self.send(request)?;
+        match answer.body {
+            Value::Array(items) => Ok((items, answer.total)),
             _ => Err(Error::Failed(format!(
                 "{} {} was answered with something other than a list; check that FLUX_API_URL is this API",
                 request.method,

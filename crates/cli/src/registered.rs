@@ -18,7 +18,7 @@ use crate::output::Shown;
 use crate::reference::{self, Assign, CreateDefinition, Unassign};
 use crate::resource::{self, DeleteDefinition, Get, List, Update};
 use crate::setting::{self, Overrides, Settings};
-use crate::types::{self, CLUSTER, Cell, Column, RESOURCE_TYPE, ResourceType};
+use crate::types::{self, CLUSTER, Cell, Column, PROFILE, RESOURCE_TYPE, ResourceType};
 use crate::writer::{Writer, say};
 use crate::{resource_type, run, schema_text};
 
@@ -112,7 +112,7 @@ pub(crate) fn polled(client: &Client<'_>, name: &str) -> Result<Option<&'static 
 /// A type's plural, by whatever name a person gives it: what this program does not know, the API may.
 pub(crate) fn plural(client: &Client<'_>, name: &str) -> Result<String, Error> {
     let of_release =
-        [&CLUSTER, &RESOURCE_TYPE].into_iter().find(|kind| kind.singular == name.replace('-', "_"));
+        [&CLUSTER, &PROFILE, &RESOURCE_TYPE].into_iter().find(|kind| kind.singular == name.replace('-', "_"));
     let known = of_release.map_or_else(|| polled(client, name), |kind| Ok(Some(kind)))?;
     Ok(known.map_or_else(|| name.replace('-', "_"), |kind| kind.plural.to_owned()))
 }
@@ -217,8 +217,10 @@ impl Type {
         };
         let example =
             |words: &str| format!("Example:\n  flux-resourceset-cli {} {}", kind.singular, words.trim_end());
-        let (cluster, targets) =
-            ("--cluster demo-cluster-01", "a cluster, or to all that a selector matches");
+        let (cluster, targets) = (
+            "--cluster demo-cluster-01",
+            "a cluster, to a profile, or to all clusters that a selector matches",
+        );
         let shown = |command: Command, about: String, after: String| command.about(about).after_help(after);
         Registered::augment_subcommands(Command::new(kind.singular))
             .subcommand_required(true)
@@ -242,7 +244,11 @@ impl Type {
             .mut_subcommand("assign", |assign| {
                 let after = overriden + &example(&format!("assign {id} {cluster} {overriding}"));
                 let assign = shown(assign, format!("Attach {one} to {targets}"), after);
-                let known = PossibleValuesParser::new(overridable.iter().copied().chain(["on_remove"]));
+                let known = PossibleValuesParser::new(overridable.iter().copied().chain([
+                    "on_remove",
+                    "note",
+                    "expires",
+                ]));
                 self.with_set(assign, overridable).mut_arg("unset", |arg| arg.value_parser(known))
             })
             .mut_subcommand("unassign", |unassign| {

@@ -110,22 +110,25 @@ impl Request {
     }
 }
 
-/// A part of a cluster's document: a reference to a definition, or a component's patches.
+/// A part of a cluster's or profile's document: a reference to a definition, or a component's patches.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Part<'a> {
-    pub(crate) cluster: &'a str,
+    /// The type of that document.
+    pub(crate) plural: &'a str,
+    /// Its id.
+    pub(crate) layer: &'a str,
     pub(crate) field: &'a str,
     pub(crate) id: &'a str,
 }
 
 impl Part<'_> {
     fn path(self) -> String {
-        format!("{}/{}/{}", document_path("clusters", self.cluster), encode(self.field), encode(self.id))
+        format!("{}/{}/{}", document_path(self.plural, self.layer), encode(self.field), encode(self.id))
     }
 
     /// How a change set names it.
     pub(crate) fn target(self) -> String {
-        format!("clusters/{}/{}/{}", self.cluster, self.field, self.id)
+        format!("{}/{}/{}/{}", self.plural, self.layer, self.field, self.id)
     }
 }
 
@@ -138,6 +141,11 @@ pub(crate) fn list(plural: &str, filters: &[KeyValue], selector: Option<&str>) -
 pub(crate) fn get(plural: &str, id: &str, revision: Option<u64>) -> Request {
     let request = Request::new(Method::GET, document_path(plural, id)).with_some("revision", revision);
     if revision.is_some() { request.privileged() } else { request }
+}
+
+/// A cluster's document with its profiles worked in.
+pub(crate) fn effective(cluster: &str) -> Request {
+    Request::new(Method::GET, document_path("clusters", cluster)).with("effective", "true")
 }
 
 pub(crate) fn create(plural: &str, document: &Document) -> Request {
@@ -192,6 +200,10 @@ pub(crate) fn explain(cluster: &str, kind: Option<&str>, input: Option<&str>) ->
     let segments =
         [Some(cluster), kind, input].into_iter().flatten().map(|segment| "/".to_owned() + &encode(segment));
     Request::new(Method::GET, format!("/api/v2/explain{}", segments.collect::<String>())).privileged()
+}
+
+pub(crate) fn exceptions() -> Request {
+    Request::new(Method::GET, "/api/v2/reports/exceptions".into()).privileged()
 }
 
 pub(crate) fn export() -> Request {
@@ -303,8 +315,9 @@ mod tests {
 
     #[test]
     fn a_request_knows_its_cluster_and_its_token() {
-        let part = Part { cluster: "eu-1", field: "patches", id: "grafana" };
-        assert_eq!(get_part(part).cluster(), Some("eu-1"));
+        let part = |plural| Part { plural, layer: "eu-1", field: "patches", id: "grafana" };
+        assert_eq!(get_part(part("clusters")).cluster(), Some("eu-1"));
+        assert_eq!(get_part(part("profiles")).cluster(), None);
         assert_eq!(list("clusters", &[], None).cluster(), None);
         let access = |revision| get("clusters", "a", revision).access;
         assert_eq!((access(None), access(Some(3))), (Access::Read, Access::Write));

@@ -40,7 +40,7 @@ pub(crate) trait Fields: Args + Default + PartialEq {
 pub(crate) struct List {
     /// Only those whose field has this value (repeatable)
     #[arg(long, value_name = "FIELD=VALUE")]
-    filter: Vec<KeyValue>,
+    pub(crate) filter: Vec<KeyValue>,
 }
 
 #[derive(Args)]
@@ -89,12 +89,23 @@ pub(crate) struct Update<F: Fields> {
     pub(crate) writing: Writing,
 }
 
+/// Of what nothing refers to.
+#[derive(Args)]
+pub(crate) struct Delete {
+    /// Its id
+    pub(crate) id: String,
+
+    #[command(flatten)]
+    pub(crate) writing: Writing,
+}
+
 #[derive(Args)]
 pub(crate) struct DeleteDefinition {
     /// Its id
     id: String,
 
-    /// Remove every reference to it in the same change: clusters lose it, with a component's patches
+    /// Remove every reference to it in the same change: clusters and profiles lose it, with a component's
+    /// patches
     #[arg(long)]
     force: bool,
 
@@ -108,7 +119,22 @@ pub(crate) fn list(
     list: &List,
     selector: Option<&str>,
 ) -> Result<Shown, Error> {
-    Ok(Shown::list(kind.columns, client.list(kind.plural, &list.filter, selector)?))
+    list_of(client, kind, list, selector, None)
+}
+
+/// Only those that have to do with another document, where a parameter and its id are given.
+pub(crate) fn list_of(
+    client: &Client<'_>,
+    kind: &ResourceType,
+    list: &List,
+    selector: Option<&str>,
+    other: Option<(&str, &str)>,
+) -> Result<Shown, Error> {
+    let mut request = request::list(kind.plural, &list.filter, selector);
+    if let Some((parameter, id)) = other {
+        request = request.with(parameter, id);
+    }
+    Ok(Shown::list(kind.columns, client.array(&request)?))
 }
 
 pub(crate) fn get(client: &Client<'_>, kind: &ResourceType, get: &Get) -> Result<Shown, Error> {
@@ -126,6 +152,12 @@ pub(crate) fn delete_definition(
     delete: &DeleteDefinition,
 ) -> Result<Shown, Error> {
     Ok(Shown::document(writer.send(&request::delete(kind.plural, &delete.id, delete.force))?))
+}
+
+impl Get {
+    pub(crate) fn id(&self) -> &str {
+        &self.id
+    }
 }
 
 impl<F: Fields> Create<F> {

@@ -20,7 +20,7 @@ pub(crate) enum Rolebinding {
     /// Show one role binding definition
     #[command(after_help = "Example:\n  flux-resourceset-cli rolebinding get platform-admins")]
     Get(Get),
-    /// Create a role binding definition, then attach it to a cluster
+    /// Create a role binding definition, then attach it to a cluster or a profile
     ///
     /// Run again, it finds what it made and succeeds. A definition that exists with another role or
     /// other subjects than the ones given is an error.
@@ -38,12 +38,12 @@ pub(crate) enum Rolebinding {
     /// Delete a role binding definition
     #[command(after_help = "Example:\n  flux-resourceset-cli rolebinding delete dev-readers")]
     Delete(DeleteDefinition),
-    /// Attach a role binding to a cluster, or to all that a selector matches
+    /// Attach a role binding to a cluster, to a profile, or to all clusters that a selector matches
     #[command(
-        after_help = "Examples:\n  flux-resourceset-cli rolebinding assign dev-readers --cluster demo-cluster-01\n  flux-resourceset-cli rolebinding assign dev-readers --select environment=dev"
+        after_help = "Examples:\n  flux-resourceset-cli rolebinding assign dev-readers --cluster demo-cluster-01\n  flux-resourceset-cli rolebinding assign dev-readers --profile edge\n  flux-resourceset-cli rolebinding assign dev-readers --cluster demo-cluster-01 --exclude --note 'until the audit' --expires 2027-01-31\n  flux-resourceset-cli rolebinding assign dev-readers --select environment=dev"
     )]
     Assign(Assign<ReferenceFields>),
-    /// Detach a role binding from a cluster, or from all that a selector matches
+    /// Detach a role binding from a cluster, from a profile, or from all clusters that a selector matches
     ///
     /// A role binding that is defined but not attached is left so, with success. One that is not
     /// defined at all is an error.

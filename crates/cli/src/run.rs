@@ -10,7 +10,7 @@ use crate::error::{Error, printable};
 use crate::output::{Format, Shown};
 use crate::writer::say;
 use crate::{apply, change, cluster, complete, component, demo, explain, export, flux, freeze, history};
-use crate::{namespace, request, resource_type, rolebinding, tombstone, validate, whatif};
+use crate::{namespace, profile, report, request, resource_type, rolebinding, tombstone, validate, whatif};
 
 /// Runs the command; `Ok` says whether it shows changes that were not made.
 pub(crate) fn run(cli: &Cli) -> Result<bool, Error> {
@@ -18,6 +18,8 @@ pub(crate) fn run(cli: &Cli) -> Result<bool, Error> {
     let output = cli.options.output;
     let end = match &cli.command {
         Command::Cluster(command) => cluster::run(client, command),
+        Command::Profile(command) => profile::run(client, command),
+        Command::Report(command) => report::run(client, command),
         Command::Namespace(command) => namespace::run(client, command),
         Command::Component(command) => component::run(client, command),
         Command::Rolebinding(command) => rolebinding::run(client, command),

@@ -9,6 +9,7 @@ use crate::document::{self, Document};
 use crate::error::printable;
 use crate::key_value::KeyValue;
 use crate::reference::OnRemove;
+use crate::remarks::{Reference, Remarks};
 use crate::resource::Fields;
 use crate::schema_text;
 
@@ -44,6 +45,9 @@ pub(crate) struct Overrides {
     #[command(flatten)]
     settings: Settings,
 
+    #[command(flatten)]
+    remarks: Remarks,
+
     /// Go back to the definition's value of this property (repeatable)
     #[arg(long, value_name = "FIELD")]
     unset: Vec<String>,
@@ -53,6 +57,7 @@ impl Fields for Overrides {
     fn apply(&self, reference: &mut Document) {
         self.unset.iter().for_each(|field| drop(reference.remove(field)));
         self.settings.apply(reference);
+        self.remarks.apply(reference);
     }
 
     /// An override is the whole of its property, so that nothing is merged into one that is there.
@@ -63,7 +68,14 @@ impl Fields for Overrides {
     fn replacement(&self) -> Document {
         let mut fields: Document = self.unset.iter().map(|field| (field.clone(), Value::Null)).collect();
         self.settings.apply(&mut fields);
+        self.remarks.say(&mut fields);
         fields
+    }
+}
+
+impl Reference for Overrides {
+    fn remarks(&self) -> &Remarks {
+        &self.remarks
     }
 }
 

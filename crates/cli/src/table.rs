@@ -32,7 +32,7 @@ pub(crate) fn fields(document: &Value, paint: Paint) -> String {
 fn lines(value: &Value) -> Vec<String> {
     match value {
         Value::Array(items) if items.iter().any(Value::is_object) => items.iter().map(entry).collect(),
-        Value::Object(object) if object.values().any(Value::is_object) => {
+        Value::Object(object) if object.values().any(|value| value.is_object() || value.is_array()) => {
             object.iter().map(|(key, value)| format!("{}: {}", printable(key), text(value))).collect()
         }
         value => vec![text(value)],
@@ -93,12 +93,17 @@ fn asked(operations: &[Value], row: &Value) -> String {
     }
 }
 
+/// How many references there are, beside those that take something out.
 fn count(references: &[Value]) -> String {
-    match references.iter().filter(|reference| reference.get("enabled") == Some(&Value::Bool(false))).count()
-    {
-        0 => references.len().to_string(),
-        disabled => format!("{} ({disabled} disabled)", references.len()),
-    }
+    let said = |field: &str, value: bool| {
+        references.iter().filter(|reference| reference.get(field) == Some(&Value::Bool(value))).count()
+    };
+    let excluded = said("exclude", true);
+    let notes = [(said("enabled", false), "disabled"), (excluded, "excluded")];
+    let notes = notes.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}"));
+    let notes: Vec<_> = notes.collect();
+    let count = references.len() - excluded;
+    if notes.is_empty() { count.to_string() } else { format!("{count} ({})", notes.join(", ")) }
 }
 
 /// A value in one line; `-` for nothing, so that every line has every column.
@@ -142,6 +147,7 @@ fn override_note((field, value): (&String, &Value)) -> Option<String> {
     match (field.as_str(), value) {
         ("id" | "_id", _) | (_, Value::Null) | ("enabled", Value::Bool(true)) => None,
         ("enabled", Value::Bool(false)) => Some("disabled".into()),
+        ("exclude", Value::Bool(true)) => Some("excluded".into()),
         (field, value) => Some(format!("{} {}", printable(field), text(value))),
     }
 }
@@ -167,20 +173,24 @@ mod tests {
             "platform_components": [
                 {"id": "cert-manager", "enabled": true},
                 {"id": "grafana", "oci_tag": "v1.0.0-1", "on_remove": "keep"},
+                {"id": "ingress", "exclude": true, "note": "not here", "expires": "2027-01-31"},
                 {"id": "podinfo", "enabled": false, "release": {"suspend": true, "values": {"a": {"b": 1}}}},
             ],
             "namespaces": [{"id": "podinfo"}], "node_count": 3,
             "patches": {"podinfo": {"replicaCount": "2", "ui.message": "Hello"}},
+            "unset_patches": {"grafana": ["a.b", "c"], "podinfo": ["d"]},
         })
     }
 
     #[test]
     fn clusters() {
-        let other = json!({"id": "b", "environment": "prod", "cluster_dns": "b.example"});
+        let other = json!({"id": "b", "environment": "prod", "cluster_dns": "b.example",
+            "platform_components": [{"id": "a", "exclude": true}, {"id": "b"}],
+            "namespaces": [{"id": "a", "exclude": true}]});
         assert_snapshot!(rows(CLUSTER.columns, &[cluster(), other], View::PLAIN.paint), @"
-        ID               ENVIRONMENT  DNS                              COMPONENTS      NAMESPACES  ROLEBINDINGS  LABELS
-        demo-cluster-01  dev          demo-cluster-01.k8s.example.com  3 (1 disabled)  1           0             region=eu,tier=1
-        b                prod         b.example                        0               0           0             -
+        ID               ENVIRONMENT  DNS                              COMPONENTS                  NAMESPACES      ROLEBINDINGS  LABELS
+        demo-cluster-01  dev          demo-cluster-01.k8s.example.com  3 (1 disabled, 1 excluded)  1               0             region=eu,tier=1
+        b                prod         b.example                        1 (1 excluded)              0 (1 excluded)  0             -
         ");
     }
 
@@ -227,7 +237,10 @@ mod tests {
         patches              podinfo: replicaCount=2,ui.message=Hello
         platform_components  cert-manager
                              grafana (oci_tag v1.0.0-1, on_remove keep)
+                             ingress (excluded, expires 2027-01-31, note not here)
                              podinfo (disabled, release suspend=true,values={a={b=1}})
+        unset_patches        grafana: a.b,c
+                             podinfo: d
         ");
     }
 

@@ -118,6 +118,22 @@ const ROLEBINDING_COLUMNS: &[Column] = &[
     value("ON REMOVE", "/on_remove"),
 ];
 
+/// The layers between the catalog and the clusters; nobody polls one by itself.
+pub(crate) const PROFILE: ResourceType = ResourceType {
+    plural: "profiles",
+    singular: "profile",
+    flux_path: "",
+    columns: &[
+        value("ID", "/id"),
+        value("PRIORITY", "/priority"),
+        value("SELECTOR", "/selector"),
+        value("REFERENCES", "/references"),
+        value("PATCHES", "/patches"),
+        value("DESCRIPTION", "/description"),
+    ],
+    input_columns: &[],
+};
+
 /// Those that the fleet registered; no cluster refers to them, but to documents of them.
 pub(crate) const RESOURCE_TYPE: ResourceType = ResourceType {
     plural: "resource_types",
@@ -158,6 +174,18 @@ pub(crate) const EXPLAIN_COLUMNS: &[Column] = &[
     value("OVERRODE", "/overrode"),
     value("REVISION", "/revision"),
     value("CHANGED", "/changed"),
+];
+
+pub(crate) const EXCEPTION_COLUMNS: &[Column] = &[
+    value("SINCE", "/since"),
+    value("CLUSTER", "/cluster"),
+    value("INPUT", "/input"),
+    value("PATH", "/path"),
+    value("VALUE", "/value"),
+    value("INSTEAD", "/instead"),
+    value("BY", "/by"),
+    value("EXPIRES", "/expires"),
+    value("NOTE", "/note"),
 ];
 
 /// For inputs of a type that this program does not know.

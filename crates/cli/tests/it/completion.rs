@@ -35,6 +35,11 @@ fn ids_are_completed_from_the_api() {
     check(&format!("{name} rolebinding delete a --whatif eu"), "/clusters");
     check(&format!("{name} tombstone wipe eu"), "/api/v2/tombstones");
     check(&format!("{name} resource_type get eu"), "/resource_types");
+    check(&format!("{name} profile get eu"), "/profiles");
+    check(&format!("{name} profile clusters eu"), "/profiles");
+    check(&format!("{name} cluster profiles eu"), "/clusters");
+    check(&format!("{name} component patch a --profile eu"), "/profiles");
+    check(&format!("{name} report exceptions --profile eu"), "/profiles");
     check(&format!("{name} freeze lift eu"), "/api/v2/freezes");
     check(&format!("{name} explain eu"), "/clusters");
     check(&format!("{name} flux eu"), "/clusters");

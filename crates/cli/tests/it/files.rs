@@ -179,6 +179,18 @@ fn files_are_checked_without_a_server() {
     let said = fails(validate("--environments dev,test"), 1);
     assert!(said.contains("c.yml /clusters/0/namespaces/0/id: namespaces/nope does not exist"), "{said}");
     succeeds(validate("--environments dev,test --partial"));
+    // What a component needs may be given by a profile that is elsewhere.
+    let component = |id: &str| format!("- id: {id}\n  component_path: p\n  oci_url: https://r.example\n");
+    let needs = format!(
+        "platform_components:\n{}  depends_on: [b]\n  requires: {{b: '>=1'}}\n{}clusters:\n- id: eu-4\n  cluster_name: eu-4\n  \
+         cluster_dns: eu-4.example\n  environment: dev\n  platform_components: [{{id: a}}]\n",
+        component("a"),
+        component("b"),
+    );
+    fs::write(folder.path().join("c.yml"), needs).unwrap();
+    let said = fails(validate("--environments dev,test"), 1);
+    assert!(said.contains("a depends on b") && said.contains("a requires b >=1"), "{said}");
+    succeeds(validate("--environments dev,test --partial"));
     let more =
         "---\nclusters:\n- id: eu-1\n  cluster_dns: a..b\n---\nnamespaces:\n- id: n\n  labels: {a b: c}\n";
     fs::write(folder.path().join("c.yml"), more).unwrap();

@@ -16,6 +16,7 @@ mod manifests;
 mod operating;
 mod parts;
 mod past;
+mod profiles;
 mod registered;
 mod server;
 mod stub;

@@ -59,7 +59,7 @@ fn a_reference_is_deleted_by_its_address() {
     );
     check(
         "component unassign a --cluster c1 --with-patches",
-        vec![Answer::json(200, &made()), Answer::json(200, &cluster())],
+        vec![Answer::json(200, &cluster()), Answer::json(200, &made()), Answer::json(200, &cluster())],
         &[(
             "POST /api/v2/changes",
             json!({"changes": [
@@ -74,17 +74,27 @@ fn patches_are_written_key_by_key() {
     let part = || Answer::json(200, &json!({"id": "a"}));
     check(
         "component patch a --cluster c1 --set n=3 --unset m",
-        vec![part(), part(), Answer::json(200, &cluster())],
+        vec![Answer::json(200, &cluster()), part(), Answer::json(200, &cluster())],
         &[("PUT /clusters/c1/patches/a", json!({"n": "3", "m": null}))],
     );
     check(
         "component patch a --cluster c1 --unset m",
-        vec![Answer::json(200, &json!({"m": "1", "n": "2"})), part(), Answer::json(200, &cluster())],
+        vec![
+            Answer::json(200, &cluster()),
+            Answer::json(200, &json!({"m": "1", "n": "2"})),
+            part(),
+            Answer::json(200, &cluster()),
+        ],
         &[("PATCH /clusters/c1/patches/a", json!({"m": null}))],
     );
     check(
         "component patch a --cluster c1 --unset m",
-        vec![Answer::json(200, &json!({"m": "1"})), part(), Answer::json(200, &cluster())],
+        vec![
+            Answer::json(200, &cluster()),
+            Answer::json(200, &json!({"m": "1"})),
+            part(),
+            Answer::json(200, &cluster()),
+        ],
         &[("DELETE /clusters/c1/patches/a", Value::Null)],
     );
 }
@@ -101,7 +111,7 @@ fn a_server_without_parts_is_written_the_old_way() {
         check(
             "namespace assign team --cluster c1",
             after(vec![without()]),
-            &[(&put, json!({})), (old, json!({"namespaces": [{"id": "team"}]}))],
+            &[(&put, json!({"exclude": null})), (old, json!({"namespaces": [{"id": "team"}]}))],
         );
         check(
             "component unassign a --cluster c1",
@@ -113,8 +123,11 @@ fn a_server_without_parts_is_written_the_old_way() {
         );
         check(
             "component patch a --cluster c1 --set n=3",
-            after(vec![without()]),
-            &[(old, json!({"patches": {"a": {"n": "3"}}}))],
+            after(vec![read(), without()]),
+            &[
+                ("PUT /clusters/c1/patches/a", json!({"n": "3"})),
+                (old, json!({"patches": {"a": {"n": "3"}}})),
+            ],
         );
         // What is unassigned already is left alone, once it is known to exist at all.
         check(
@@ -167,21 +180,37 @@ fn a_selector_makes_one_change_of_many_clusters() {
     let select = "--select 'region in (eu,us)'";
     assert_eq!(
         selected(&format!("namespace assign team {select} --allow-empty"), vec![]),
-        json!([one(json!({"update": "clusters/*/namespaces/team", "body": {}, "allow_empty": true}))])
+        json!([one(
+            json!({"update": "clusters/*/namespaces/team", "body": {"exclude": null}, "allow_empty": true})
+        )])
     );
     assert_eq!(
         selected(&format!("component assign a {select} --oci-tag 2 --unset release.suspend"), vec![]),
         json!([
-            one(json!({"update": "clusters/*/platform_components/a", "body": {}})),
+            one(json!({"update": "clusters/*/platform_components/a", "body": {"exclude": null}})),
             one(json!({"patch": "clusters/*/platform_components/a",
                 "body": {"oci_tag": "2", "release": {"suspend": null}}})),
         ])
     );
     assert_eq!(
-        selected(&format!("component unassign a {select} --with-patches"), vec![]),
+        selected(&format!("component assign a {select} --exclude --note why"), vec![]),
+        json!([
+            one(json!({"delete": "clusters/*/platform_components/a", "allow_empty": true})),
+            one(
+                json!({"update": "clusters/*/platform_components/a", "body": {"exclude": true, "note": "why"}})
+            ),
+        ])
+    );
+    let unsetting = json!([cluster(), {"id": "c2", "unset_patches": {"a": ["n"]}}]);
+    assert_eq!(
+        selected(
+            &format!("component unassign a {select} --with-patches"),
+            vec![Answer::json(200, &unsetting)]
+        ),
         json!([
             one(json!({"delete": "clusters/*/platform_components/a"})),
             one(json!({"delete": "clusters/*/patches/a"})),
+            {"patch": "clusters/c2", "body": {"unset_patches": null}},
         ])
     );
     assert_eq!(
@@ -199,9 +228,43 @@ fn a_selector_makes_one_change_of_many_clusters() {
 
 #[test]
 fn patches_are_not_left_where_the_component_is_not() {
-    let stub = Stub::answering(vec![Answer::json(200, &json!([cluster(), {"id": "c2"}, {"id": "c3"}]))]);
+    let clusters = json!([cluster(), {"id": "c2"}, {"id": "c3"}]);
+    let stub = Stub::answering(vec![Answer::json(200, &clusters), missing()]);
     let said = fails(cli(&stub.url, "component patch a --select tier=1 --set n=2"), 1);
     assert!(said.contains("not assigned to 2 of the 3 clusters that match: c2, c3;"), "{said}");
+    stub.asked();
+}
+
+#[test]
+fn a_profile_has_parts_as_a_cluster_has() {
+    let profile = || Answer::json(200, &json!({"id": "p", "selector": "", "patches": {"a": {"n": "1"}}}));
+    let part = || Answer::json(200, &json!({"id": "a", "oci_tag": "1"}));
+    check(
+        "component assign a --profile p --oci-tag 2",
+        vec![part(), part(), profile()],
+        &[("PUT /profiles/p/platform_components/a", json!({"oci_tag": "2"}))],
+    );
+    check(
+        "namespace unassign team --profile p",
+        vec![part(), profile()],
+        &[("DELETE /profiles/p/namespaces/team", Value::Null)],
+    );
+    check(
+        "component patch a --profile p --set n=2",
+        vec![profile(), part(), profile()],
+        &[("PUT /profiles/p/patches/a", json!({"n": "2"}))],
+    );
+    check(
+        "namespace create team --profile p",
+        vec![profile(), missing(), Answer::json(200, &made()), part()],
+        &[(
+            "POST /api/v2/changes",
+            json!({"changes": [
+                {"create": "namespaces/team", "body": {"id": "team"}},
+                {"update": "profiles/p/namespaces/team", "body": {}},
+            ]}),
+        )],
+    );
 }
 
 #[test]

@@ -137,16 +137,21 @@ fn an_explanation_is_a_table() {
             {"path": "source.oci_tag", "value": "1.1", "from": "override", "document": "clusters/eu-1",
                 "field": "platform_components/grafana/oci_tag",
                 "overrode": {"value": "1.0", "from": "catalog"}, "changed": changed},
+            {"path": "source.oci_url", "value": "oci://r", "from": "profile", "document": "profiles/edge",
+                "field": "platform_components/grafana/oci_url",
+                "overrode": {"value": "oci://q", "from": "profile", "document": "profiles/base"},
+                "changed": {"not_after": 9}},
             {"path": "enabled", "value": true, "from": "default", "changed": {"before_history": true}},
             {"path": "on_remove", "value": "keep", "from": "catalog", "changed": {"not_after": 9}},
         ],
     }]});
     let stub = Stub::answering(vec![Answer::json(200, &explained)]);
     assert_snapshot!(table(&stub, "explain eu-1 component grafana"), @"
-    FIELD           VALUE  FROM                    OVERRODE       REVISION  CHANGED
-    source.oci_tag  1.1    override clusters/eu-1  1.0 (catalog)  12        2026-05-01T12:00:00Z by alice: CVE
-    enabled         true   default                 -              -         before the history begins
-    on_remove       keep   catalog                 -              -         before revision 9
+    FIELD           VALUE    FROM                    OVERRODE                         REVISION  CHANGED
+    source.oci_tag  1.1      override clusters/eu-1  1.0 (catalog)                    12        2026-05-01T12:00:00Z by alice: CVE
+    source.oci_url  oci://r  profile profiles/edge   oci://q (profile profiles/base)  -         before revision 9
+    enabled         true     default                 -                                -         before the history begins
+    on_remove       keep     catalog                 -                                -         before revision 9
     ");
     assert_eq!(stub.asked()[0].line, "GET /api/v2/explain/eu-1/platform_components/grafana");
 }

@@ -132,18 +132,22 @@ pub(crate) fn ended(mut command: Command) -> Ended {
     Ended { code: status.code(), stdout: text(stdout), stderr: text(stderr) }
 }
 
-/// As the shell splits it: single quotes hold spaces together.
+/// As the shell splits it: single quotes hold spaces together, and may hold nothing.
 fn words(arguments: &str) -> Vec<String> {
     let mut quoted = false;
-    let mut words = vec![String::new()];
+    let mut words = Vec::new();
+    let mut word: Option<String> = None;
     for c in arguments.chars() {
         match c {
-            '\'' => quoted = !quoted,
-            c if c.is_whitespace() && !quoted => words.push(String::new()),
-            c => words.last_mut().unwrap().push(c),
+            '\'' => {
+                quoted = !quoted;
+                word.get_or_insert_default();
+            }
+            c if c.is_whitespace() && !quoted => words.extend(word.take()),
+            c => word.get_or_insert_default().push(c),
         }
     }
-    words.into_iter().filter(|word| !word.is_empty()).collect()
+    words.into_iter().chain(word).collect()
 }
 
 #[track_caller]

@@ -56,7 +56,7 @@ fn each_verb_has_its_token() {
     let asked = stub.asked();
     assert_eq!(asked[0].line, "PUT /clusters/c1/namespaces/team");
     assert_eq!(asked[0].header("authorization"), Some(format!("Bearer {WRITE_TOKEN}").as_str()));
-    assert_eq!(asked[0].body, json!({}));
+    assert_eq!(asked[0].body, json!({"exclude": null}));
     assert_eq!(asked[1].line, "GET /clusters/c1");
     assert_eq!(asked[1].header("authorization"), Some(format!("Bearer {READ_TOKEN}").as_str()));
 }
