@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use flux_resourceset_merge::{Exception, Fleet};
 use flux_resourceset_model::change::Key;
-use flux_resourceset_model::{CLUSTERS, Selector, TOMBSTONES};
+use flux_resourceset_model::{CLUSTERS, Cluster, Selector, TOMBSTONES};
 use http::{HeaderValue, StatusCode};
 use serde_json::Value;
 use tokio::runtime::Handle;
@@ -87,8 +87,14 @@ impl Asked {
     }
 
     fn has_cluster(&self, fleet: &Fleet, id: &str) -> bool {
-        let selected = |cluster: &flux_resourceset_model::Cluster| {
+        // Of most clusters nothing has expired, and that is quickly seen.
+        let may_have = |cluster: &Cluster| {
+            let mut ends = cluster.expiring.iter().map(|(.., expiry)| expiry.at);
+            self.expired != Some(true) || ends.any(|at| at <= self.now)
+        };
+        let selected = |cluster: &Cluster| {
             self.selectors.iter().all(|selector| selector.matches(|key| cluster.label(key)))
+                && may_have(cluster)
         };
         self.cluster.as_ref().is_none_or(|only| only == id) && fleet.subject(id).is_some_and(selected)
     }

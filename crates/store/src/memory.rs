@@ -161,7 +161,9 @@ fn position(entry: &Entry) -> Position {
 }
 
 fn version(entry: &Entry, body: Option<Vec<u8>>) -> Version {
-    let ChangeSet { principal, reason, .. } = entry.change_set.clone();
+    // Not the rest of it, which may be a whole fleet.
+    let ChangeSet { principal, reason, .. } = &entry.change_set;
+    let (principal, reason) = (principal.clone(), reason.clone());
     Version { revision: entry.revision, at: entry.at, principal, reason, body }
 }
 

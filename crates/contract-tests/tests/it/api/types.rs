@@ -181,6 +181,7 @@ fn refused() {
         ("namespace", "spaces", "namespaces"),
         ("network_policy", "policies", "network-policies"),
         ("quota", "labels", "quotas"),
+        ("quota", "priority", "quotas"),
     ] {
         let mut document = quota();
         for (field, text) in [("kind", kind), ("plural", plural), ("flux_path", flux_path)] {
