@@ -46,13 +46,14 @@ const COMMANDS: [&str; 23] = [
     "validate",
     "whatif",
 ];
-/// First segments of paths, and fields of a cluster.
-const PLURALS: [&str; 19] = [
+/// First segments of paths, and fields of a cluster or a profile.
+const PLURALS: [&str; 22] = [
     "aliases",
     "api",
     "changes",
     "cluster_dns",
     "cluster_name",
+    "description",
     "environment",
     "health",
     "id",
@@ -63,8 +64,10 @@ const PLURALS: [&str; 19] = [
     "node_count",
     "openapi",
     "patches",
+    "priority",
     "profiles",
     "ready",
+    "selector",
     "unset_patches",
     "vm_image",
 ];
@@ -282,7 +285,8 @@ pub(crate) fn reserved(definition: &TypeDefinition) -> Vec<Violation> {
         found.push(Violation::new("/kind", "taken", message));
     }
     if PLURALS.contains(&definition.plural.as_str()) {
-        let message = format!("`{}` is a path of the API, or a field of a cluster", definition.plural);
+        let message =
+            format!("`{}` is a path of the API, or a field of a cluster or a profile", definition.plural);
         found.push(Violation::new("/plural", "taken", message));
     }
     if definition.flux_path == "clusters" {
@@ -781,11 +785,13 @@ mod tests {
     }
 
     #[test]
-    fn every_field_of_a_cluster_is_taken() {
+    fn every_field_of_a_cluster_and_a_profile_is_taken() {
         let types = Types::built_in();
-        let clusters = types.of(crate::CLUSTERS).unwrap();
-        for field in clusters.schema()["properties"].as_object().unwrap().keys() {
-            assert!(PLURALS.contains(&field.as_str()) || types.of(field).is_some(), "{field}");
+        for plural in [crate::CLUSTERS, crate::PROFILES] {
+            let schema = types.of(plural).unwrap().schema();
+            for field in schema["properties"].as_object().unwrap().keys() {
+                assert!(PLURALS.contains(&field.as_str()) || types.of(field).is_some(), "{plural} {field}");
+            }
         }
     }
 
