@@ -26,7 +26,8 @@ pub struct Exception {
     /// The input's id.
     pub input: String,
     /// The keys that lead to the field in the input, as plans write them. `exclude` where the cluster takes
-    /// out what a profile refers to, `id` where it has for a time what no profile gives.
+    /// out what a profile refers to, `id` where it has what a profile takes out, or has for a time what no
+    /// profile gives.
     pub path: String,
     /// What the cluster says; null where it unsets a patch.
     pub value: Value,
@@ -90,12 +91,17 @@ impl Own<'_> {
         let Some(kind) = self.fleet.resource_type(plural) else { return Vec::new() };
         let explained = self.subject.inputs(kind, Some(id)).into_iter().flat_map(|input| input.fields);
         let own = explained.filter(|field| field.document == self.subject.key && is_own(field));
-        let mut found: Vec<Exception> = own
-            .filter(|field| expires || differs(kind, field))
-            .filter(|field| field.path != "id" || (expires && !profiled))
-            .map(|field| self.said(plural, id, field))
-            .collect();
+        let (itself, others): (Vec<_>, Vec<_>) = own.partition(|field| field.path == "id");
+        let others = others.into_iter().filter(|field| expires || differs(kind, field));
+        let mut found: Vec<Exception> = others.map(|field| self.said(plural, id, field)).collect();
         found.extend(self.unset(plural, id));
+        let stack = self.fleet.stack(&self.cluster.id);
+        let given = stack.is_some_and(|stack| stack.gives(plural, id));
+        let taken_out = stack.is_some_and(|stack| stack.excluded(plural, id));
+        // What expires is counted, and so there is a line of it, whatever else it says.
+        if taken_out || (expires && (!given || found.is_empty())) {
+            found.extend(itself.into_iter().map(|field| self.said(plural, id, field)));
+        }
         found
     }
 

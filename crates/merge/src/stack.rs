@@ -85,7 +85,8 @@ impl Stack {
         given.is_some_and(|reference| !reference.exclude)
     }
 
-    fn excluded(&self, plural: &str, id: &str) -> bool {
+    /// Whether the highest of them that speaks of the input `id` of the type `plural` takes it out.
+    pub(crate) fn excluded(&self, plural: &str, id: &str) -> bool {
         if plural == PLATFORM_COMPONENTS {
             return self.components.get(id).is_some_and(|reference| reference.exclude);
         }

@@ -13,6 +13,7 @@ use crate::answer::AnswerSize;
 use crate::check::layer::{deliveries, overrides, references, versions};
 use crate::fleet::Fleet;
 use crate::input::{ComponentInput, InputSource};
+use crate::layered::Said;
 use crate::requirement::requirements;
 use crate::{MAX_ANSWER_BYTES, MAX_INPUTS};
 
@@ -72,6 +73,17 @@ impl Place {
         Self::found(fleet, cluster, |layer| layer.patches.get(id).map(|_| format!("/{PATCHES}/{id}")))
     }
 
+    fn of_overrides(fleet: &Fleet, cluster: &Cluster, plural: &str, id: &str) -> Self {
+        Self::found(fleet, cluster, |layer| {
+            let at = layer
+                .references
+                .get(plural)?
+                .iter()
+                .position(|one| one.id == id && !one.overrides.is_empty());
+            at.map(|at| Layer::pointer(plural, at))
+        })
+    }
+
     fn found(fleet: &Fleet, cluster: &Cluster, within: impl Fn(&Layer) -> Option<String>) -> Self {
         if let Some(pointer) = within(&cluster.layer) {
             return Place { document: None, pointer };
@@ -95,19 +107,44 @@ impl Place {
     }
 }
 
-/// What is wrong with what the cluster says instead of definitions, over its profiles.
+/// What is wrong with what the cluster says instead of definitions, and with what its layers say together.
+/// What a profile says by itself is judged there.
 fn overridden(fleet: &Fleet, cluster: &Cluster) -> Vec<Violation> {
     let mut found = Vec::new();
     for kind in fleet.types().iter().filter(|kind| !kind.overridable().is_empty()) {
-        for source in fleet.sources(cluster, kind, |_| true) {
+        let plural = kind.plural();
+        let mut profiles: BTreeMap<&str, usize> = BTreeMap::new();
+        let layers = fleet.profiles_of(&cluster.id).map(|profile| &profile.layer);
+        layers
+            .flat_map(|layer| overriding(layer, plural))
+            .for_each(|id| *profiles.entry(id).or_default() += 1);
+        let own: BTreeSet<&str> = overriding(&cluster.layer, plural).collect();
+        let several = |id: &str| own.contains(id) || profiles.get(id).is_some_and(|count| *count > 1);
+        for source in fleet.sources(cluster, kind, several) {
             let InputSource::Definition(said, _) = source else { continue };
-            // What a profile says by itself is judged there.
-            let Some(at) = cluster.layer.position(kind.plural(), &said.top.id) else { continue };
-            let wrong = overrides(fleet, kind.plural(), said).into_iter();
-            found.extend(wrong.map(|violation| violation.under(&Layer::pointer(kind.plural(), at))));
+            let mut wrong = overrides(fleet, plural, said);
+            if !wrong.is_empty() {
+                let alone = said_alone(fleet, cluster, plural, source.id());
+                wrong.retain(|violation| !alone.contains(violation));
+                found.extend(Place::of_overrides(fleet, cluster, plural, source.id()).all(wrong));
+            }
         }
     }
     found
+}
+
+/// What `layer` says something of instead of definitions of the type `plural`.
+fn overriding<'a>(layer: &'a Layer, plural: &str) -> impl Iterator<Item = &'a str> {
+    let references = layer.references.get(plural).into_iter().flatten();
+    references.filter(|reference| !reference.overrides.is_empty()).map(|reference| reference.id.as_str())
+}
+
+/// What is wrong with what each of the cluster's profiles says of `id` by itself.
+fn said_alone(fleet: &Fleet, cluster: &Cluster, plural: &str, id: &str) -> Vec<Violation> {
+    let references =
+        fleet.profiles_of(&cluster.id).filter_map(|profile| profile.layer.references.get(plural));
+    let of_id = references.flatten().filter(|reference| reference.id == id);
+    of_id.flat_map(|top| overrides(fleet, plural, Said { top, below: None })).collect()
 }
 
 /// A component waits for ever for one that its cluster does not install, or installs the other way.

@@ -624,3 +624,31 @@ fn exceptions_say_what_is_said_instead_of_what() {
     assert_eq!([midnight - 1, midnight].map(|at| history.fleet.expired(at)), [0, 2]);
     assert_eq!(history.fleet.expiring(), 2);
 }
+
+#[test]
+fn what_a_cluster_has_other_than_its_profiles_say_is_an_exception_whatever_it_says_of_it() {
+    let mut history = scene();
+    history
+        .write(&[
+            asked(Verb::Update, "profiles/edge", json!({
+                "platform_components": [{"id": "grafana", "oci_tag": "1.5.0"}, {"id": "cert-manager", "exclude": true}]
+            })),
+            asked(Verb::Update, "clusters/eu-1", json!({
+                "platform_components": [{"id": "cert-manager", "note": "needs it"}],
+                "namespaces": [{"id": "gdpr", "expires": "2027-01-31"}],
+                "patches": {}
+            })),
+        ])
+        .unwrap();
+    let lines = history
+        .fleet
+        .exceptions("eu-1")
+        .into_iter()
+        .map(|one| format!("{}\n", serde_json::to_string(&one).unwrap()));
+    insta::assert_snapshot!(lines.collect::<String>(), @r#"
+    {"cluster":"eu-1","type":"namespaces","input":"gdpr","path":"id","value":"gdpr","expires":"2027-01-31"}
+    {"cluster":"eu-1","type":"platform_components","input":"cert-manager","path":"id","value":"cert-manager","note":"needs it"}
+    "#);
+    // Whatever is counted as expired has its line.
+    assert_eq!(history.fleet.expiring(), 1);
+}

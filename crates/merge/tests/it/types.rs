@@ -11,7 +11,7 @@ use proptest::sample::select;
 use serde_json::{Value, json};
 
 use crate::explain::rebuilt;
-use crate::history::{DNS_NAMES, History, PATHS, documents, operation, operations, stored};
+use crate::history::{DNS_NAMES, History, PATHS, PROFILES, documents, operation, operations, stored};
 use crate::naive::{self, Documents};
 use crate::plan::{accepted, planned, seen_through};
 
@@ -78,6 +78,8 @@ fn answer(documents: &Documents, dns: &str, path: &str) -> Option<Value> {
     let Some(cluster) = documents["clusters"].values().find(|cluster| naive::polls_as(cluster, dns)) else {
         return Some(known);
     };
+    // Frozen or not, what is answered is made of the same.
+    let cluster = &naive::flattened(documents, cluster);
     let references = cluster[plural].as_array().cloned().unwrap_or_default();
     let inputs = references.iter().map(|reference| {
         let definition = &documents[plural][reference["id"].as_str().unwrap()];
@@ -156,6 +158,32 @@ fn reference_body() -> impl Strategy<Value = Value> {
     ])
 }
 
+fn widget_references() -> impl Strategy<Value = Value> {
+    let reference = (select(vec!["w1", "w2"]), reference_body(), 0..8).prop_map(|(id, mut body, out)| {
+        if out == 0 {
+            return json!({"id": id, "exclude": true});
+        }
+        body["id"] = id.into();
+        body
+    });
+    prop::collection::vec(reference, 0..3).prop_map(Value::Array)
+}
+
+/// Something that is done to a profile that refers to widgets.
+fn of_profiles() -> BoxedStrategy<Operation> {
+    let body = (select(naive::SELECTORS.to_vec()), select(vec![-5, 0, 0, 5]), widget_references());
+    let body = body.prop_map(|(selector, priority, widgets)| {
+        json!({"selector": selector, "priority": priority, "widgets": widgets})
+    });
+    let verb = select(vec![Verb::Create, Verb::Create, Verb::Update, Verb::Patch, Verb::Delete]);
+    (verb, select(PROFILES.to_vec()), body)
+        .prop_map(|(verb, id, body)| {
+            let body = (verb != Verb::Delete).then_some(body);
+            Operation::new(verb, Key::new("profiles", id), body)
+        })
+        .boxed()
+}
+
 /// Something that is done to a type, to its documents or to what refers to them.
 fn of_types() -> BoxedStrategy<Operation> {
     let cluster = || select(vec!["c1", "c2", "c3"]);
@@ -174,6 +202,9 @@ fn of_types() -> BoxedStrategy<Operation> {
         1 => cluster().prop_map(|cluster| on(Verb::Update, cluster, "gadgets", "g", Some(json!({})))),
         2 => (cluster(), select(vec!["w1", "w2"])).prop_map(|(cluster, id)| on(Verb::Delete, cluster, "widgets", id, None)),
         1 => cluster().prop_map(|cluster| asked(Verb::Update, &format!("clusters/{cluster}"), json!({"widgets": []}))),
+        1 => (cluster(), widget_references())
+            .prop_map(|(cluster, widgets)| asked(Verb::Update, &format!("clusters/{cluster}"), json!({"widgets": widgets}))),
+        4 => of_profiles(),
     ]
     .boxed()
 }
@@ -234,7 +265,7 @@ fn brute_force(before: &Documents, after: &Documents) -> BTreeSet<(String, Strin
 /// Whether each of these fields is what this version of `widgets` wants.
 fn fits(version: &str, fields: &Value, reference: bool) -> bool {
     fields.as_object().unwrap().iter().all(|(field, value)| match (field.as_str(), version) {
-        ("id" | "on_remove", _) => true,
+        ("id" | "on_remove" | "exclude", _) => true,
         ("size", "v3") => !reference && value.is_string(),
         ("size", _) => value.is_i64(),
         ("mode", "v1") => true,
@@ -318,7 +349,8 @@ proptest! {
         let documents = documents(&fleet);
         for (id, cluster) in &documents["clusters"] {
             for (plural, path) in OWN.into_iter().filter(|(plural, _)| fleet.resource_type(plural).is_some()) {
-                let references = cluster[plural].as_array().cloned().unwrap_or_default();
+                let flat = naive::flattened(&documents, cluster);
+                let references = flat[plural].as_array().cloned().unwrap_or_default();
                 let explained = fleet.explain(id, Some(path), None).unwrap();
                 prop_assert_eq!(explained.len(), references.len());
                 for (input, reference) in explained.iter().zip(&references) {
@@ -329,8 +361,10 @@ proptest! {
                     let expected = all["inputs"].as_array().unwrap().iter().find(|one| one["id"] == reference["id"]);
                     prop_assert_eq!(Some(&rebuilt(&input.fields)), expected);
                     for (field, _, overridable) in fields(&documents["resource_types"][plural]) {
+                        let own = cluster[plural].as_array().into_iter().flatten().find(|one| one["id"] == reference["id"]);
+                        let own = own.is_some_and(|own| !own[field].is_null());
                         let from = match (&reference[field], &definition[field]) {
-                            (own, _) if overridable && !own.is_null() => Origin::Override,
+                            (said, _) if overridable && !said.is_null() => if own { Origin::Override } else { Origin::Profile },
                             (_, Value::Null) => Origin::Default,
                             _ => Origin::Definition,
                         };
@@ -348,7 +382,7 @@ proptest! {
         let documents = seen_through(&fleet);
         let Some(kind) = documents["resource_types"].get("widgets") else { return Ok(()) };
         let broken = documents["widgets"].values().any(|one| !fits(version, one, false))
-            || documents["clusters"].values().flat_map(|cluster| cluster["widgets"].as_array().cloned().unwrap_or_default())
+            || documents["clusters"].values().chain(documents["profiles"].values()).flat_map(|cluster| cluster["widgets"].as_array().cloned().unwrap_or_default())
                 .any(|reference| !fits(version, &reference, true));
         let changed = fleet.prepare(&[asked(Verb::Update, "resource_types/widgets", widgets(version))]);
         prop_assert_eq!(changed.is_err(), broken && kind["apiVersion"] != version, "{:?}", changed);
@@ -525,6 +559,36 @@ fn an_override_is_judged_with_what_it_is_put_over() {
     assert_eq!(wrong(json!({"mode": "b"})), [" /widgets/0/rules missing_field"]);
     assert_eq!(wrong(json!({"mode": "much too long"})), [" /widgets/0/mode too_long"]);
     assert_eq!(wrong(json!({"rules": []})), [" /widgets/0/rules unknown_field"]);
+}
+
+#[test]
+fn what_profiles_say_together_is_judged_too() {
+    let mut history = scene();
+    let mut kind = widgets("v1");
+    kind["schema"]["not"] = json!({"required": ["size", "mode"]});
+    history
+        .write(&[
+            Operation { force: true, ..delete("widgets/w1") },
+            asked(Verb::Update, "resource_types/widgets", kind),
+            asked(Verb::Create, "widgets/w2", json!({})),
+            asked(
+                Verb::Create,
+                "profiles/small",
+                json!({"selector": "", "widgets": [{"id": "w2", "size": 1}]}),
+            ),
+        ])
+        .unwrap();
+    let wrong = |operation: Operation| violations(&history.fleet.prepare(&[operation]).unwrap_err());
+    let mode = json!({"selector": "", "priority": 1, "widgets": [{"id": "w2", "mode": "a"}]});
+    assert_eq!(wrong(asked(Verb::Create, "profiles/mode", mode.clone())), [" /widgets/0 format"]);
+    assert_eq!(
+        wrong(on(Verb::Update, "c1", "widgets", "w2", Some(json!({"mode": "a"})))),
+        [" /widgets/0 format"]
+    );
+    // For nobody they come together.
+    let mut apart = mode;
+    apart["selector"] = "tier".into();
+    history.fleet.prepare(&[asked(Verb::Create, "profiles/mode", apart)]).unwrap();
 }
 
 #[test]

@@ -122,7 +122,7 @@ fn exception() -> Value {
         "cluster": text(), "type": text(), "input": text(),
         "path": {
             "type": "string",
-            "description": "The field of the input; `exclude` where the cluster takes out what a profile gives it, `id` where it has for a time what no profile gives."
+            "description": "The field of the input; `exclude` where the cluster takes out what a profile gives it, `id` where it has what a profile takes out, or has for a time what no profile gives."
         },
         "value": {"nullable": true, "description": "What the cluster says; null where it unsets a patch."},
         "instead": overrode(), "note": text(),
