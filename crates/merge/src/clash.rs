@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use flux_resourceset_model::{
-    ComponentReference, Layer, PATCHES, PLATFORM_COMPONENTS, Profile, Reference, UNSET_PATCHES,
+    ComponentReference, Layer, PATCHES, PLATFORM_COMPONENTS, Patches, Profile, Reference, UNSET_PATCHES,
 };
 use serde_json::Value;
 
@@ -78,10 +78,10 @@ pub(crate) fn clashes(profiles: &[&Profile]) -> Vec<Clash> {
         return Vec::new();
     }
     let mut found = Vec::new();
-    for (field, speaking) in contested(profiles) {
+    for ((kind, id), speaking) in contested(profiles) {
         let said: Vec<_> =
-            speaking.iter().filter_map(|profile| Some((*profile, words(&profile.layer, &field)?))).collect();
-        let mut state = None;
+            speaking.iter().filter_map(|(profile, said)| Some((*profile, said.words()?))).collect();
+        let (mut state, field) = (None, Field::new([kind, id]));
         for level in said.chunk_by(|(one, _), (other, _)| one.priority == other.priority) {
             let speakers = level.iter().map(|(profile, words)| (profile.id.as_str(), words)).collect();
             let priority = level.first().map_or(0, |(profile, _)| profile.priority);
@@ -93,48 +93,74 @@ pub(crate) fn clashes(profiles: &[&Profile]) -> Vec<Clash> {
     found
 }
 
-/// Which profiles speak of what, where two of one priority do.
-fn contested<'a>(profiles: &[&'a Profile]) -> BTreeMap<Field, Vec<&'a Profile>> {
-    let mut speaking: BTreeMap<Field, Vec<&Profile>> = BTreeMap::new();
+/// What a layer says of one reference, or of the patches of one component.
+#[derive(Clone, Copy, PartialEq)]
+enum Said<'a> {
+    Component(&'a ComponentReference),
+    Reference(&'a Reference),
+    Patches { set: Option<&'a Patches>, unset: Option<&'a BTreeSet<String>> },
+}
+
+/// By what it is said of: a type or `patches`, and an id.
+type Place<'a> = (&'a str, &'a str);
+
+/// Which profiles say what of which place, where two of one priority do not say the same.
+fn contested<'a>(profiles: &[&'a Profile]) -> BTreeMap<Place<'a>, Vec<(&'a Profile, Said<'a>)>> {
+    let mut speaking: BTreeMap<Place<'_>, Vec<(&Profile, Said<'_>)>> = BTreeMap::new();
     for profile in profiles {
-        for field in spoken_of(&profile.layer) {
-            let known = speaking.entry(field).or_default();
-            if known.last().is_none_or(|last| last.id != profile.id) {
-                known.push(profile);
+        for (place, said) in everything_of(&profile.layer) {
+            let known = speaking.entry(place).or_default();
+            if known.last().is_none_or(|(last, _)| last.id != profile.id) {
+                known.push((profile, said));
             }
         }
     }
-    speaking.retain(|_, known| known.windows(2).any(|pair| pair[0].priority == pair[1].priority));
+    speaking.retain(|_, known| {
+        known.windows(2).any(|pair| pair[0].0.priority == pair[1].0.priority && pair[0].1 != pair[1].1)
+    });
     speaking
 }
 
-/// References and the patches of components, as fields.
-fn spoken_of(layer: &Layer) -> impl Iterator<Item = Field> {
-    let components = layer.platform_components.iter().map(|one| Field::new([PLATFORM_COMPONENTS, &one.id]));
-    let others = layer
-        .references
-        .iter()
-        .flat_map(|(plural, list)| list.iter().map(move |one| Field::new([plural.as_str(), &one.id])));
+/// References and the patches of components; some more than once.
+fn everything_of(layer: &Layer) -> impl Iterator<Item = (Place<'_>, Said<'_>)> {
+    let components = layer.platform_components.iter();
+    let components = components.map(|one| ((PLATFORM_COMPONENTS, one.id.as_str()), Said::Component(one)));
+    let others = layer.references.iter().flat_map(|(plural, list)| {
+        list.iter().map(move |one| ((plural.as_str(), one.id.as_str()), Said::Reference(one)))
+    });
     let patches = layer.patches.keys().chain(layer.unset_patches.keys());
-    components.chain(others).chain(patches.map(|id| Field::new([PATCHES, id])))
+    components.chain(others).chain(patches.map(|id| ((PATCHES, id.as_str()), patches_of(layer, id))))
 }
 
-/// What `layer` says of the reference or the patches at `field`; `None`: nothing.
-fn words(layer: &Layer, field: &Field) -> Option<Words> {
-    let [kind, id] = field.steps() else { return None };
-    let fields = match kind.as_str() {
-        PATCHES => {
-            let unset = layer.unset_patches.get(id).into_iter().flatten();
-            let unset = unset.map(|key| (key.clone(), Words::Whole(Value::Null)));
-            let set = layer.patches.get(id).into_iter().flatten();
-            let set = set.map(|(key, value)| (key.clone(), Words::Whole(value.as_str().into())));
-            let all: BTreeMap<_, _> = unset.chain(set).collect();
-            return (!all.is_empty()).then_some(Words::Fields(all));
-        }
-        PLATFORM_COMPONENTS => of_component(layer.platform_components.iter().find(|one| one.id == *id)?),
-        plural => of_reference(layer.references.get(plural)?.iter().find(|one| one.id == *id)?),
+fn patches_of<'a>(layer: &'a Layer, id: &str) -> Said<'a> {
+    Said::Patches { set: layer.patches.get(id), unset: layer.unset_patches.get(id) }
+}
+
+/// What `layer` says of the reference or the patches of `id`; `None`: nothing.
+fn words(layer: &Layer, kind: &str, id: &str) -> Option<Words> {
+    let said = match kind {
+        PATCHES => patches_of(layer, id),
+        PLATFORM_COMPONENTS => Said::Component(layer.platform_components.iter().find(|one| one.id == *id)?),
+        plural => Said::Reference(layer.references.get(plural)?.iter().find(|one| one.id == *id)?),
     };
-    Some(Words::Fields(fields))
+    said.words()
+}
+
+impl Said<'_> {
+    /// `None`: nothing.
+    fn words(self) -> Option<Words> {
+        match self {
+            Said::Component(reference) => Some(Words::Fields(of_component(reference))),
+            Said::Reference(reference) => Some(Words::Fields(of_reference(reference))),
+            Said::Patches { set, unset } => {
+                let unset = unset.into_iter().flatten().map(|key| (key.clone(), Words::Whole(Value::Null)));
+                let set = set.into_iter().flatten();
+                let set = set.map(|(key, value)| (key.clone(), Words::Whole(value.as_str().into())));
+                let all: BTreeMap<_, _> = unset.chain(set).collect();
+                (!all.is_empty()).then_some(Words::Fields(all))
+            }
+        }
+    }
 }
 
 fn of_component(reference: &ComponentReference) -> BTreeMap<String, Words> {
@@ -227,7 +253,7 @@ impl Clash {
     /// Whether the cluster whose own layer is `own` decides itself.
     pub(crate) fn is_settled_by(&self, own: &Layer) -> bool {
         let [kind, id, rest @ ..] = self.field.steps() else { return false };
-        let Some(mut words) = words(own, &Field::new([kind, id])) else { return false };
+        let Some(mut words) = words(own, kind, id) else { return false };
         for step in rest {
             let Words::Fields(mut fields) = words else { return true };
             match fields.remove(step) {
