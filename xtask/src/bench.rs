@@ -23,6 +23,8 @@ pub(crate) enum Bench {
     Plan,
     /// Polls of a type registered at run time beside those of a built-in one
     Types,
+    /// A fleet with profiles beside the same fleet without
+    Layers,
 }
 
 impl Bench {
@@ -30,6 +32,7 @@ impl Bench {
         match self {
             Bench::Plan => "plan",
             Bench::Types => "types",
+            Bench::Layers => "layers",
         }
     }
 }
@@ -44,6 +47,9 @@ pub(crate) fn run(only: Option<Bench>) -> Result<()> {
     }
     if matches!(only, None | Some(Bench::Types)) {
         crate::bench_polls::run(&Programs::build_release()?)?;
+    }
+    if matches!(only, None | Some(Bench::Layers)) {
+        crate::bench_layers::run(&Programs::build_release()?)?;
     }
     Ok(())
 }
@@ -159,17 +165,17 @@ fn answer_all(fleet: &Fleet) -> Result<usize> {
     Ok(bytes)
 }
 
-fn timed<T>(work: impl FnOnce() -> Result<T>) -> Result<(T, Duration)> {
+pub(crate) fn timed<T>(work: impl FnOnce() -> Result<T>) -> Result<(T, Duration)> {
     let start = Instant::now();
     let outcome = work()?;
     Ok((outcome, start.elapsed()))
 }
 
-fn median(mut times: Vec<Duration>) -> Duration {
+pub(crate) fn median(mut times: Vec<Duration>) -> Duration {
     times.sort_unstable();
     times.get(times.len() / 2).copied().unwrap_or_default()
 }
 
-fn in_ms(time: Duration) -> String {
+pub(crate) fn in_ms(time: Duration) -> String {
     format!("{:8.1} ms", time.as_secs_f64() * 1000.0)
 }

@@ -24,13 +24,13 @@ pub(crate) fn run(programs: &Programs) -> Result<()> {
     std::fs::write(&seed, fleet().to_string())?;
     let server = Server::start(programs, folder.path(), "127.0.0.1:0", &seed)?;
     let mut client = Client::connect(server.address())?;
-    let answers = [BUILT_IN, REGISTERED].map(|path| client.poll(path, 0));
+    let answers = [BUILT_IN, REGISTERED].map(|path| client.poll(&dns(0), path));
     let [built_in, registered] = answers;
     ensure!(built_in?.1 == registered?.1, "the two types do not answer the same");
     let (mut one, mut other) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
-        one.push(client.round(BUILT_IN)?);
-        other.push(client.round(REGISTERED)?);
+        one.push(client.round(ROUND, |n| (dns(n % CLUSTERS), BUILT_IN))?);
+        other.push(client.round(ROUND, |n| (dns(n % CLUSTERS), REGISTERED))?);
     }
     let [one, other] = [one, other].map(median);
     println!(
@@ -69,20 +69,19 @@ fn dns(n: usize) -> String {
 }
 
 /// One kept-alive connection.
-struct Client(BufReader<TcpStream>);
+pub(crate) struct Client(BufReader<TcpStream>);
 
 impl Client {
-    fn connect(address: &str) -> Result<Self> {
+    pub(crate) fn connect(address: &str) -> Result<Self> {
         let stream = TcpStream::connect(address)?;
         stream.set_nodelay(true)?;
         Ok(Client(BufReader::new(stream)))
     }
 
-    /// The status line and the body of one poll of the cluster `n`.
-    fn poll(&mut self, path: &str, n: usize) -> Result<(String, Vec<u8>)> {
+    /// The status line and the body of one poll by the cluster with this DNS name.
+    pub(crate) fn poll(&mut self, dns: &str, path: &str) -> Result<(String, Vec<u8>)> {
         let request = format!(
-            "GET /api/v2/flux/clusters/{}/{path} HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {READ_TOKEN}\r\n\r\n",
-            dns(n)
+            "GET /api/v2/flux/clusters/{dns}/{path} HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {READ_TOKEN}\r\n\r\n"
         );
         self.0.get_mut().write_all(request.as_bytes())?;
         let mut status = String::new();
@@ -101,12 +100,17 @@ impl Client {
         Ok((status, body))
     }
 
-    /// Polls a second of `path`, cluster after cluster.
-    fn round(&mut self, path: &str) -> Result<f64> {
+    /// Polls a second; the `n`th is by whom and of what `whose` says.
+    pub(crate) fn round<'a>(
+        &mut self,
+        time: Duration,
+        whose: impl Fn(usize) -> (String, &'a str),
+    ) -> Result<f64> {
         let start = Instant::now();
         let mut polls = 0_u32;
-        while start.elapsed() < ROUND {
-            let (status, _) = self.poll(path, polls as usize % CLUSTERS)?;
+        while start.elapsed() < time {
+            let (dns, path) = whose(polls as usize);
+            let (status, _) = self.poll(&dns, path)?;
             ensure!(status.contains(" 200 "), "{status}");
             polls += 1;
         }
@@ -114,7 +118,7 @@ impl Client {
     }
 }
 
-fn median(mut rates: Vec<f64>) -> f64 {
+pub(crate) fn median(mut rates: Vec<f64>) -> f64 {
     rates.sort_by(f64::total_cmp);
     rates[rates.len() / 2]
 }

@@ -2,6 +2,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "these commands talk to a person")]
 
 mod bench;
+mod bench_layers;
 mod bench_polls;
 mod chart_repository;
 mod ci;
@@ -55,7 +56,7 @@ enum Command {
     },
     /// Measures the library, built for release, on one thread: medians of alternating rounds
     Bench {
-        /// Only what has this name; there is `plan`
+        /// Only what has this name
         only: Option<bench::Bench>,
     },
     /// Builds the image's static programs and runs them as the image would

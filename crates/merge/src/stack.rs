@@ -2,10 +2,12 @@
 //! have the same profiles, so that a poll does no matching.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{BuildHasherDefault, DefaultHasher};
 use std::sync::Arc;
 
 use flux_resourceset_model::{Cluster, ComponentReference, PLATFORM_COMPONENTS, Patches, Profile, Reference};
-use imbl::OrdMap;
+use imbl::shared_ptr::DefaultSharedPtr;
+use imbl::{GenericHashMap, OrdMap};
 
 use crate::clash::{Clash, clashes};
 use crate::fleet::Document;
@@ -13,6 +15,10 @@ use crate::layered::{Given, over};
 
 /// The ids of profiles, the lowest first.
 type Names = Arc<[Arc<str>]>;
+
+/// By cluster, and hashed: every poll looks here, and an ordered map compares with a dozen ids that no cache
+/// holds. The hash has no key, so that nothing here is random.
+type Hashed<V> = GenericHashMap<Arc<str>, V, BuildHasherDefault<DefaultHasher>, DefaultSharedPtr>;
 
 /// Profiles, merged.
 #[derive(Debug)]
@@ -103,7 +109,7 @@ impl Stack {
 /// The stacks of a fleet's clusters. Who has no profiles has none.
 #[derive(Clone, Default)]
 pub(crate) struct Stacks {
-    by_cluster: OrdMap<Arc<str>, Arc<Stack>>,
+    by_cluster: Hashed<Arc<Stack>>,
     /// Each with how many clusters have it.
     shared: OrdMap<Names, (Arc<Stack>, usize)>,
 }

@@ -58,6 +58,11 @@ fn extending() {
 }
 
 #[test]
+fn layers() {
+    check("docs/src/layers.md", &Server::empty());
+}
+
+#[test]
 fn the_readme() {
     check("README.md", &Server::start());
 }
