@@ -5,11 +5,11 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use flux_resourceset_merge::{Fleet, plan};
 use flux_resourceset_model::change::{Key, Operation, Verb};
 use flux_resourceset_model::{CLUSTERS, PROFILES, Rules};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::bench::{in_ms, median, timed};
 use crate::bench_polls::{self, Client};
@@ -25,8 +25,9 @@ const TEAMS: usize = 150;
 const ALL_PROFILES: usize = 200;
 /// The profile that is edited, and how many clusters it is for.
 const EDITED: (&str, usize) = ("environment-prod", 5_000);
-const ROUNDS: usize = 15;
-const ROUND: Duration = Duration::from_secs(1);
+/// Many and short, so that both sides meet whatever else the machine does.
+const ROUNDS: usize = 61;
+const ROUND: Duration = Duration::from_millis(250);
 const PLANS: usize = 9;
 
 pub(crate) fn run(programs: &Programs) -> Result<()> {
@@ -54,15 +55,14 @@ fn same_answers(layered: &Fleet, flat: &Fleet) -> Result<usize> {
     let (mut bytes, mut inputs) = (0, [0; 3]);
     for n in 0..FLEET {
         for (path, inputs) in PATHS.iter().zip(&mut inputs) {
-            let answers = [layered, flat].map(|fleet| fleet.answer_text(&dns(n), path));
-            let [one, other] = answers;
+            let [one, other] = [layered, flat].map(|fleet| fleet.answer_text(&dns(n), path));
             let one = one?;
-            ensure!(one == other?, "{} of {} differ", path, dns(n));
+            ensure!(one == other?, "the {path} of {} differ", dns(n));
             bytes += one.len();
             *inputs += layered.answer_inputs(&dns(n), path)?.len();
         }
     }
-    println!("inputs of a cluster, of each type: {:.1?}", inputs.map(|count| count as f64 / FLEET as f64));
+    println!("inputs of a cluster, by type: {:.1?}", inputs.map(|count| count as f64 / FLEET as f64));
     Ok(bytes)
 }
 
@@ -97,94 +97,126 @@ fn answer(fleet: &Fleet, clusters: impl Iterator<Item = usize>) -> Result<usize>
 
 /// What an edit of one profile costs, and for comparison that of the same change to every cluster it is for.
 fn edits(layered: &Fleet, flat: &Fleet) -> Result<()> {
-    let (profile, clusters) = EDITED;
-    let on_profile = |kind: &str, id: &str, body: Value| {
-        Operation::new(Verb::Update, Key::new(PROFILES, profile), Some(body)).on(kind, id)
+    let profile = Operation::new(Verb::Update, Key::new(PROFILES, EDITED.0), None);
+    let every = Operation::new(Verb::Update, Key::new(CLUSTERS, Operation::EVERY), None);
+    let every = Operation { select: Some("environment=prod".into()), ..every };
+    let says = |of: &Operation, kind: &str, id: &str, body: Value| Operation {
+        body: Some(body),
+        ..of.clone().on(kind, id)
     };
-    let every = Operation {
-        select: Some("environment=prod".into()),
-        ..Operation::new(
-            Verb::Update,
-            Key::new(CLUSTERS, Operation::EVERY),
-            Some(json!({"oci_tag": "1.2.0"})),
-        )
-        .on("platform_components", component_id(9))
-    };
-    let tag = on_profile("platform_components", &component_id(9), json!({"oci_tag": "1.2.0"}));
-    let patch = on_profile("patches", &component_id(1), json!({"log.level": "trace"}));
-    let new = [
-        on_profile("platform_components", "new-component", json!({})),
-        on_profile("namespaces", "new-namespace", json!({})),
-    ];
-    let prod: Vec<usize> = (0..FLEET).filter(|n| environment(*n) == "prod").collect();
+    let tag = |of: &Operation| says(of, "platform_components", &component_id(9), json!({"oci_tag": "1.2.0"}));
+    let patch = says(&profile, "patches", &component_id(1), json!({"log.level": "trace"}));
+    let new = [("platform_components", "new-component"), ("namespaces", "new-namespace")];
+    let new = new.map(|(kind, id)| says(&profile, kind, id, json!({})));
     for (what, fleet, operations) in [
-        ("a profile's oci_tag:          ", layered, &[tag][..]),
-        ("a profile's patch:            ", layered, &[patch]),
-        ("a component and a namespace in", layered, &new),
-        ("flattened, the oci_tag on each", flat, &[every]),
+        ("a profile's oci_tag:           ", layered, &[tag(&profile)][..]),
+        ("a profile's patch:             ", layered, &[patch]),
+        ("a profile's two new references:", layered, &new),
+        ("flattened, the oci_tag on each:", flat, &[tag(&every)]),
     ] {
-        let [mut preparing, mut planning, mut applying, mut answering] = [(); 4].map(|()| Vec::new());
-        for _ in 0..PLANS {
-            answering.push(timed(|| answer(fleet, prod.iter().copied()))?.1);
-            let (prepared, time) = timed(|| Ok(fleet.prepare(operations)?))?;
-            preparing.push(time);
-            let keys = || prepared.documents.iter().map(|document| &document.key);
-            let (plan, time) = timed(|| Ok(plan(fleet, &prepared.after, keys())))?;
-            planning.push(time);
-            ensure!(plan.clusters == clusters, "the plan of {what} is of {} clusters", plan.clusters);
-            applying.push(timed(|| Ok(fleet.apply(fleet.revision() + 1, &prepared.documents)?))?.1);
-        }
-        let [preparing, planning, applying, answering] =
-            [preparing, planning, applying, answering].map(median);
-        println!(
-            "{what} plan {} ratio {:.2}; prepare {}, apply {}; those {clusters} answered once {}",
-            in_ms(planning),
-            planning.as_secs_f64() / answering.as_secs_f64(),
-            in_ms(preparing),
-            in_ms(applying),
-            in_ms(answering)
-        );
+        edit(what, fleet, operations)?;
     }
     Ok(())
+}
+
+fn edit(what: &str, fleet: &Fleet, operations: &[Operation]) -> Result<()> {
+    let selected = || (0..FLEET).filter(|n| environment(*n) == "prod");
+    let [mut preparing, mut planning, mut applying, mut answering] = [(); 4].map(|()| Vec::new());
+    for _ in 0..PLANS {
+        answering.push(timed(|| answer(fleet, selected()))?.1);
+        let (prepared, time) = timed(|| Ok(fleet.prepare(operations)?))?;
+        preparing.push(time);
+        let keys = || prepared.documents.iter().map(|document| &document.key);
+        let (plan, time) = timed(|| Ok(plan(fleet, &prepared.after, keys())))?;
+        planning.push(time);
+        ensure!(plan.clusters == EDITED.1, "the plan of {what} is of {} clusters", plan.clusters);
+        applying.push(timed(|| Ok(fleet.apply(fleet.revision() + 1, &prepared.documents)?))?.1);
+    }
+    let [preparing, planning, applying, answering] = [preparing, planning, applying, answering].map(median);
+    println!(
+        "{what} plan {}, its {} clusters answered {}, ratio {:.2}; prepare {}, apply {}",
+        in_ms(planning),
+        EDITED.1,
+        in_ms(answering),
+        planning.as_secs_f64() / answering.as_secs_f64(),
+        in_ms(preparing),
+        in_ms(applying)
+    );
+    Ok(())
+}
+
+/// A server process, and who polls it.
+struct Side {
+    client: Client,
+    server: Server,
 }
 
 /// Both as server processes.
 fn servers(programs: &Programs, layered: &Fleet, flat: &Fleet) -> Result<()> {
     let folder = tempfile::tempdir()?;
-    let mut sides = Vec::new();
+    let mut servers = Vec::new();
     for (name, fleet) in [("layered", layered), ("flattened", flat)] {
         let home = folder.path().join(name);
         fs::create_dir(&home)?;
         let seed = home.join("seed.json");
-        fs::write(&seed, as_file(fleet).to_string())?;
+        let mut file = Vec::new();
+        fleet.export(&mut file);
+        fs::write(&seed, &file)?;
         // What seeding leaves behind in a process is not what serving takes.
         drop(Server::start(programs, &home, "127.0.0.1:0", &seed)?);
         let start = Instant::now();
         let server = Server::start(programs, &home, "127.0.0.1:0", &seed)?;
-        println!("{name}: started on its store in {}, {}", in_ms(start.elapsed()), in_mb(resident(&server)?));
-        sides.push((Client::connect(server.address())?, server));
+        let (took, size) = (in_ms(start.elapsed()), in_mb(file.len() / 1024));
+        println!("{name}: {size} as a file; started on its store in {took}");
+        servers.push(server);
     }
-    let [(one, layered), (other, flat)] = &mut sides[..] else { bail!("two servers") };
-    let before = [resident(layered)?, resident(flat)?];
-    let [mut rates, mut rates_flat] = [(); 2].map(|()| Vec::new());
-    for round in 0..ROUNDS {
-        let whose = |n: usize| (dns((n + round * 331) % FLEET), PATHS[n % PATHS.len()]);
-        rates.push(one.round(ROUND, whose)?);
-        rates_flat.push(other.round(ROUND, whose)?);
-    }
-    let [rate, rate_flat] = [rates, rates_flat].map(bench_polls::median);
-    let after = [resident(layered)?, resident(flat)?];
-    println!("polls a second, layered:                {rate:>8.0}");
-    println!("polls a second, flattened:              {rate_flat:>8.0}  ratio {:.2}", rate / rate_flat);
-    for (when, [one, other]) in [("start", before), ("polls", after)] {
+    // A connection on which nobody asks is closed.
+    let side = |server: Server| Ok(Side { client: Client::connect(server.address())?, server });
+    let mut sides = servers.into_iter().map(side).collect::<Result<Vec<_>>>()?;
+    let before = residents(&sides)?;
+    let polls = polls(&mut sides)?;
+    let after = residents(&sides)?;
+    println!(
+        "polls a second, layered and flattened:  {:>8.0} {:>8.0}  ratio {:.2}",
+        polls.rates[0], polls.rates[1], polls.ratio
+    );
+    for (when, [layered, flat]) in [("start", before), ("polls", after)] {
+        let ratio = layered as f64 / flat as f64;
         println!(
-            "resident after the {when}:               {} {}  ratio {:.2}",
-            in_mb(one),
-            in_mb(other),
-            one as f64 / other as f64
+            "resident after the {when}, both:           {} {}  ratio {ratio:.2}",
+            in_mb(layered),
+            in_mb(flat)
         );
     }
     Ok(())
+}
+
+struct Polls {
+    /// A second, of each side: medians.
+    rates: [f64; 2],
+    /// The median of those of the rounds.
+    ratio: f64,
+}
+
+fn polls(sides: &mut [Side]) -> Result<Polls> {
+    let [mut layered, mut flat, mut ratios] = [(); 3].map(|()| Vec::new());
+    for round in 0..ROUNDS {
+        let whose = |n: usize| (dns((n + round * 331) % FLEET), PATHS[n % PATHS.len()]);
+        let mut rates = [0.0; 2];
+        // Each is first in every other round.
+        for at in [round % 2, (round + 1) % 2] {
+            rates[at] = sides[at].client.round(ROUND, whose)?;
+        }
+        layered.push(rates[0]);
+        flat.push(rates[1]);
+        ratios.push(rates[0] / rates[1]);
+    }
+    let [layered, flat, ratio] = [layered, flat, ratios].map(bench_polls::median);
+    Ok(Polls { rates: [layered, flat], ratio })
+}
+
+fn residents(sides: &[Side]) -> Result<[usize; 2]> {
+    Ok([resident(&sides[0].server)?, resident(&sides[1].server)?])
 }
 
 /// In kB.
@@ -217,16 +249,6 @@ fn flattened(fleet: &Fleet) -> Result<Vec<(Key, Value)>> {
         }
     }
     Ok(flat)
-}
-
-fn as_file(fleet: &Fleet) -> Value {
-    let mut file = Map::new();
-    for kind in fleet.types().iter().filter(|kind| fleet.len(kind.plural()) > 0) {
-        let bodies = fleet.list(kind.plural()).map(|(_, document)| serde_json::from_slice(document.body()));
-        let bodies: Vec<Value> = bodies.map(Result::unwrap_or_default).collect();
-        file.insert(kind.plural().into(), bodies.into());
-    }
-    file.into()
 }
 
 fn id(n: usize) -> String {

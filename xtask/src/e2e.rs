@@ -6,6 +6,7 @@ mod charts;
 mod examples;
 mod freeze;
 mod held;
+mod layers;
 mod new_type;
 mod objects;
 mod outage;
@@ -101,6 +102,11 @@ const SCENARIOS: &[Scenario] = &[
         name: "held",
         sentence: "a deleted cluster in prod keeps every object, is restored with nothing lost, and empties when wiped",
         prove: held::held,
+    },
+    Scenario {
+        name: "layers",
+        sentence: "a cluster gets from profiles what its labels select, the profile's edits, and loses it with a label",
+        prove: layers::layers,
     },
     Scenario {
         name: "new_type",

@@ -6,6 +6,10 @@ use serde::ser::{Serialize, Serializer};
 use crate::fleet::{Fleet, Holder};
 use crate::input::{Input, InputSource};
 use crate::layered::{SaidPatches, alone};
+use crate::stack::Stack;
+
+/// A cluster, and what its profiles come to.
+type WithStack<'a> = (&'a Cluster, Option<&'a Stack>);
 
 /// Why a poll gets no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -39,7 +43,7 @@ impl Fleet {
     /// Nothing is appended.
     pub fn answer(&self, dns: &str, flux_path: &str, out: &mut Vec<u8>) -> Result<(), NoAnswer> {
         match self.asked(dns, flux_path)? {
-            (Some(cluster), kind) => write(&Answer { fleet: self, cluster, kind }, out),
+            (Some((cluster, stack)), kind) => write(&Answer { fleet: self, cluster, stack, kind }, out),
             (None, _) => out.extend_from_slice(br#"{"inputs":[]}"#),
         }
         Ok(())
@@ -51,11 +55,12 @@ impl Fleet {
     /// As [`Fleet::answer`].
     pub fn answer_inputs(&self, dns: &str, flux_path: &str) -> Result<Vec<Input<'_>>, NoAnswer> {
         let (cluster, kind) = self.asked(dns, flux_path)?;
-        Ok(cluster.into_iter().flat_map(|cluster| self.inputs(cluster, kind)).collect())
+        let inputs = |(cluster, stack)| self.inputs_under(stack, cluster, kind);
+        Ok(cluster.into_iter().flat_map(inputs).collect())
     }
 
     /// Whom a poll speaks of, `None` for a deleted cluster, and of which type.
-    fn asked(&self, dns: &str, flux_path: &str) -> Result<(Option<&Cluster>, &ResourceType), NoAnswer> {
+    fn asked(&self, dns: &str, flux_path: &str) -> Result<(Option<WithStack<'_>>, &ResourceType), NoAnswer> {
         let holder = self.holder(dns).ok_or(NoAnswer::UnknownCluster)?;
         let kind = self.types().iter().find(|kind| kind.flux_path() == Some(flux_path));
         let kind = kind.ok_or(NoAnswer::UnknownType)?;
@@ -63,12 +68,12 @@ impl Fleet {
             Holder::Tombstone(id) if self.subject(id).is_some() => Err(NoAnswer::Held(id.to_string())),
             Holder::Tombstone(_) => Ok((None, kind)),
             Holder::Cluster(id) => {
-                let cluster = self.cluster(id).ok_or(NoAnswer::UnknownCluster)?;
+                let (cluster, stack) = self.with_stack(id).ok_or(NoAnswer::UnknownCluster)?;
                 match self.freezes_of(cluster).next() {
                     Some(Freeze { id, reason, .. }) => {
                         Err(NoAnswer::Frozen { freeze: id.clone(), reason: reason.clone() })
                     }
-                    None => Ok((Some(cluster), kind)),
+                    None => Ok((Some((cluster, stack)), kind)),
                 }
             }
         }
@@ -90,7 +95,18 @@ impl Fleet {
         cluster: &'a Cluster,
         kind: &'a ResourceType,
     ) -> impl Iterator<Item = Input<'a>> {
-        self.sources(cluster, kind, |_| true).map(move |source| source.input(cluster, kind))
+        self.inputs_under(self.stack(&cluster.id), cluster, kind)
+    }
+
+    /// The same of a cluster whose stack is known.
+    fn inputs_under<'a>(
+        &'a self,
+        stack: Option<&'a Stack>,
+        cluster: &'a Cluster,
+        kind: &'a ResourceType,
+    ) -> impl Iterator<Item = Input<'a>> {
+        let sources = self.sources_under(stack, cluster, kind, |_| true);
+        sources.map(move |source| source.input(cluster, kind))
     }
 
     /// What those inputs are made of whose ids `wanted` says.
@@ -100,7 +116,17 @@ impl Fleet {
         kind: &'a ResourceType,
         wanted: impl Fn(&str) -> bool + Copy,
     ) -> impl Iterator<Item = InputSource<'a>> {
-        let (stack, own) = (self.stack(&cluster.id), &cluster.layer);
+        self.sources_under(self.stack(&cluster.id), cluster, kind, wanted)
+    }
+
+    fn sources_under<'a>(
+        &'a self,
+        stack: Option<&'a Stack>,
+        cluster: &'a Cluster,
+        kind: &'a ResourceType,
+        wanted: impl Fn(&str) -> bool + Copy,
+    ) -> impl Iterator<Item = InputSource<'a>> {
+        let own = &cluster.layer;
         let is_component = kind.plural() == PLATFORM_COMPONENTS;
         let components = match stack.filter(|_| is_component) {
             Some(stack) => stack.components.under(&own.platform_components, wanted),
@@ -130,7 +156,8 @@ impl Fleet {
     /// How large the answer of type `kind` for `cluster` is.
     pub(crate) fn size(&self, cluster: &Cluster, kind: &ResourceType) -> AnswerSize {
         let mut out = Vec::new();
-        write(&Answer { fleet: self, cluster, kind }, &mut out);
+        let stack = self.stack(&cluster.id);
+        write(&Answer { fleet: self, cluster, stack, kind }, &mut out);
         let inputs = self.inputs(cluster, kind).count();
         AnswerSize { bytes: out.len(), stored: length_in_go(&out), inputs }
     }
@@ -148,12 +175,13 @@ pub(crate) struct AnswerSize {
 struct Answer<'a> {
     fleet: &'a Fleet,
     cluster: &'a Cluster,
+    stack: Option<&'a Stack>,
     kind: &'a ResourceType,
 }
 
 impl Serialize for Answer<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serialize_inputs(serializer, self.fleet.inputs(self.cluster, self.kind))
+        serialize_inputs(serializer, self.fleet.inputs_under(self.stack, self.cluster, self.kind))
     }
 }
 

@@ -160,7 +160,7 @@ fn covers_everything(plan: &Value) -> Result<()> {
 }
 
 /// Waits until all that was promised has happened on the cluster, and nothing else.
-fn kept(promise: &Promise<'_>, kubectl: &Kubectl, before: &Objects, id: &str) -> Result<()> {
+pub(super) fn kept(promise: &Promise<'_>, kubectl: &Kubectl, before: &Objects, id: &str) -> Result<()> {
     let promised = promise.fates(before)?;
     wait_until(format!("{id} is as planned"), SOON, || {
         let found = before.fates(&Objects::of(kubectl)?);

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use flux_resourceset_model::change::Key;
-use flux_resourceset_model::{Cluster, Expiry, PROFILES, Profile, Selector};
+use flux_resourceset_model::{CLUSTERS, Cluster, Expiry, PROFILES, Profile, Selector, TOMBSTONES};
 
 use crate::clash::Clash;
 use crate::fleet::{Document, Fleet, LoadError};
@@ -49,6 +49,18 @@ impl Fleet {
         self.expiring.range(..end).count()
     }
 
+    /// The cluster `id` with what its profiles come to.
+    pub(crate) fn with_stack(&self, id: &str) -> Option<(&Cluster, Option<&Stack>)> {
+        let Some((document, stack)) = self.stacks.with_document(id) else {
+            return Some((self.cluster(id)?, None));
+        };
+        debug_assert!(
+            self.subject_document(id).is_some_and(|now| std::ptr::eq(now.as_ref(), document)),
+            "a stack is set anew with its cluster's document"
+        );
+        Some((document.cluster()?, Some(stack)))
+    }
+
     /// What the profiles of the cluster `id` come to.
     pub(crate) fn stack(&self, id: &str) -> Option<&Stack> {
         debug_assert!(self.unsettled.is_empty(), "the stacks are made before they are looked at");
@@ -59,10 +71,18 @@ impl Fleet {
     pub(crate) fn settle(&mut self) -> BTreeSet<Arc<str>> {
         let unsettled = std::mem::take(&mut self.unsettled);
         for id in &unsettled {
-            let profiles = self.subject(id).map(|cluster| self.matching(cluster)).unwrap_or_default();
-            self.stacks.set(id, profiles);
+            self.stacks.remove(id);
+            let Some(document) = self.subject_document(id).cloned() else { continue };
+            let profiles = document.cluster().map(|cluster| self.matching(cluster)).unwrap_or_default();
+            self.stacks.set(id, document, profiles);
         }
         unsettled
+    }
+
+    /// The document that the cluster `id` stands in, or the tombstone that holds it.
+    fn subject_document(&self, id: &str) -> Option<&Arc<Document>> {
+        let stands_in = |plural: &str| self.tables.get(plural)?.get(id).filter(|one| one.cluster().is_some());
+        stands_in(CLUSTERS).or_else(|| stands_in(TOMBSTONES))
     }
 
     /// The profiles that match `cluster`, the lowest first.
