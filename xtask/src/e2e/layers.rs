@@ -56,7 +56,6 @@ pub(super) fn layers(world: &World) -> Result<()> {
     does(
         &plan,
         [
-            "change clusters ",
             "install namespaces inner",
             "remove namespaces another",
             "remove namespaces outer",
