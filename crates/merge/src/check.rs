@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 
 use flux_resourceset_model::change::Key;
 use flux_resourceset_model::{
-    CLUSTERS, DnsName, FREEZES, PLATFORM_COMPONENTS, PROFILES, RESOURCE_TYPES, TOMBSTONES, Violation,
+    Body, CLUSTERS, DnsName, FREEZES, PLATFORM_COMPONENTS, PROFILES, RESOURCE_TYPES, TOMBSTONES, Violation,
 };
 
 pub(crate) use crate::check::catalog::cycle;
@@ -130,18 +130,21 @@ fn evolution(before: &Fleet, after: &Fleet, key: &Key) -> Vec<Violation> {
     for (id, _) in after.list(PROFILES) {
         let key = Key::new(PROFILES, id);
         let own = |fleet: &Fleet| {
-            let within = format!("/{}/", kind.plural());
-            of(fleet, &key).into_iter().filter(|one| one.pointer.starts_with(&within)).collect()
+            let body = fleet.get(&key).map(|document| document.to_body());
+            said_of(fleet, PROFILES, body, kind.plural())
         };
         judge(key.clone(), own(after), own(before));
     }
     for id in after.subjects().filter(|id| refers(after, id, kind.plural())) {
-        let place = if after.cluster(id).is_some() { CLUSTERS } else { TOMBSTONES };
-        let own = |fleet: &Fleet| said_of(fleet, id, kind.plural());
-        let within =
-            |violation: Violation| violation.under(if place == TOMBSTONES { "/cluster" } else { "" });
-        let wrong = own(after).into_iter().map(within).collect();
-        judge(Key::new(place, id), wrong, own(before).into_iter().map(within).collect());
+        let key = after.subject_key(id);
+        let place = if key.kind == TOMBSTONES { "/cluster" } else { "" };
+        let own = |fleet: &Fleet| {
+            let cluster = fleet.get(&Key::new(CLUSTERS, id)).map(|document| document.to_body());
+            let body = cluster.or_else(|| fleet.last_of(id).cloned());
+            let wrong = said_of(fleet, CLUSTERS, body, kind.plural()).into_iter();
+            wrong.map(|violation| violation.under(place)).collect()
+        };
+        judge(key, own(after), own(before));
     }
     found
 }
@@ -150,13 +153,9 @@ fn refers(fleet: &Fleet, id: &str, plural: &str) -> bool {
     fleet.subject(id).is_some_and(|one| one.layer.references.contains_key(plural))
 }
 
-/// What is wrong with what the cluster `id`, held or not, says under `plural`.
-fn said_of(fleet: &Fleet, id: &str, plural: &str) -> Vec<Violation> {
-    let body = match fleet.get(&Key::new(CLUSTERS, id)) {
-        Some(document) => Some(document.to_body()),
-        None => fleet.last_of(id).cloned(),
-    };
-    let judged = fleet.resource_type(CLUSTERS).zip(body);
+/// What is wrong with what `body`, a document of the type `kind`, says under `plural`.
+fn said_of(fleet: &Fleet, kind: &str, body: Option<Body>, plural: &str) -> Vec<Violation> {
+    let judged = fleet.resource_type(kind).zip(body);
     let wrong = judged.map(|(kind, body)| kind.validate(&body, fleet.rules())).unwrap_or_default();
     let within = format!("/{plural}/");
     wrong.into_iter().filter(|violation| violation.pointer.starts_with(&within)).collect()
@@ -197,11 +196,7 @@ fn affected(before: &Fleet, after: &Fleet, touched: &BTreeSet<Key>) -> BTreeSet<
     let selected = profiles.flat_map(|key| {
         // Who is no longer selected gets something else, too.
         let selected = [before, after].map(|fleet| fleet.audience(&key.id));
-        let place = |id: &str| {
-            let kind = if after.cluster(id).is_some() { CLUSTERS } else { TOMBSTONES };
-            Key::new(kind, id)
-        };
-        selected.into_iter().flatten().map(place).collect::<Vec<_>>()
+        selected.into_iter().flatten().map(|id| after.subject_key(id)).collect::<Vec<_>>()
     });
     let selected: Vec<Key> = selected.collect();
     keys.into_iter().chain(&selected).filter(|key| is_subject(after, key)).cloned().collect()

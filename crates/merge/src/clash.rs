@@ -8,6 +8,7 @@ use flux_resourceset_model::{
 use serde_json::Value;
 
 use crate::field::Field;
+use crate::input::to_value;
 
 /// Whether a layer refers to something or takes it out.
 const EXCLUDE: &str = "exclude";
@@ -173,7 +174,7 @@ fn of_component(reference: &ComponentReference) -> BTreeMap<String, Words> {
     say("enabled", enabled.map(Value::from));
     say("oci_tag", oci_tag.clone().map(Value::from));
     say("component_path", component_path.clone().map(Value::from));
-    say("on_remove", on_remove.map(|on_remove| crate::input::to_value(&on_remove)));
+    say("on_remove", on_remove.map(|on_remove| to_value(&on_remove)));
     if !release.is_empty() {
         fields.insert("release".into(), Words::deep(&Value::Object(release.clone())));
     }
@@ -185,7 +186,7 @@ fn of_reference(reference: &Reference) -> BTreeMap<String, Words> {
     let mut fields: BTreeMap<_, _> =
         overrides.iter().map(|(field, value)| (field.clone(), Words::Whole(value.clone()))).collect();
     fields.insert(EXCLUDE.into(), Words::Whole((*exclude).into()));
-    let on_remove = on_remove.map(|on_remove| Words::Whole(crate::input::to_value(&on_remove)));
+    let on_remove = on_remove.map(|on_remove| Words::Whole(to_value(&on_remove)));
     fields.extend(on_remove.map(|said| ("on_remove".to_owned(), said)));
     fields
 }
@@ -264,24 +265,20 @@ impl Clash {
         self.scalars || matches!(words, Words::Whole(_))
     }
 
-    /// Where it stands in the document of the `which`th of its profiles.
+    /// Where it stands in the document of one of its profiles, which carries `layer`.
     pub(crate) fn pointer(&self, layer: &Layer) -> String {
         let [kind, id, rest @ ..] = self.field.steps() else { return String::new() };
         if kind == PATCHES {
-            let key = rest.first().map_or("", String::as_str);
-            let set = layer.patches.get(id).is_some_and(|set| set.contains_key(key));
-            return if set {
-                format!("/{PATCHES}/{id}/{}", escape(key))
-            } else {
-                format!("/{UNSET_PATCHES}/{id}")
-            };
+            let set = |key: &String| layer.patches.get(id).is_some_and(|set| set.contains_key(key));
+            let unset = Field::new([UNSET_PATCHES, id]);
+            return format!("/{}", if rest.first().is_some_and(set) { &self.field } else { &unset });
         }
-        let at = layer.position(kind, id).unwrap_or_default();
-        let mut pointer = Layer::pointer(kind, at);
+        let reference = Layer::pointer(kind, layer.position(kind, id).unwrap_or_default());
         // What is not taken out says so by being there.
-        let rest = rest.iter().filter(|step| *step != EXCLUDE || !self.is_about_exclusion());
-        rest.for_each(|step| pointer += &format!("/{}", escape(step)));
-        pointer
+        if rest.is_empty() || self.is_about_exclusion() {
+            return reference;
+        }
+        format!("{reference}/{}", Field::new(rest))
     }
 
     /// What they disagree on, in one sentence without its end.
@@ -298,8 +295,4 @@ impl Clash {
         let [one, other] = self.says.each_ref().map(|said| said.as_deref().unwrap_or("no value"));
         format!("{who} say different things of {}: {one} and {other}", self.field)
     }
-}
-
-fn escape(step: &str) -> String {
-    step.replace('~', "~0").replace('/', "~1")
 }

@@ -9,6 +9,7 @@ use flux_resourceset_model::{
 use serde_json::Value;
 
 use crate::fleet::Fleet;
+use crate::input::to_value;
 use crate::layered::SaidPatches;
 use crate::release::merge_release;
 
@@ -46,7 +47,7 @@ impl Fleet {
             })
             .collect();
         if !patches.is_empty() {
-            body.insert(PATCHES.into(), crate::input::to_value(&patches));
+            body.insert(PATCHES.into(), to_value(&patches));
         }
         body.remove(UNSET_PATCHES);
         Some(body)

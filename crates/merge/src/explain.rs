@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use flux_resourceset_model::change::Key;
 use flux_resourceset_model::{
-    Body, CLUSTERS, Cluster, PATCHES, PLATFORM_COMPONENTS, PROFILES, ResourceType, TOMBSTONES, UNSET_PATCHES,
+    Body, Cluster, PATCHES, PLATFORM_COMPONENTS, PROFILES, ResourceType, TOMBSTONES, UNSET_PATCHES,
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -139,10 +139,9 @@ pub(crate) struct Subject<'a> {
 impl<'a> Subject<'a> {
     pub(crate) fn of(fleet: &'a Fleet, id: &str) -> Option<Self> {
         let cluster = fleet.subject(id)?;
-        let held = fleet.cluster(id).is_none();
-        let (plural, place) =
-            if held { (TOMBSTONES, Field::new(["cluster"])) } else { (CLUSTERS, Field::document()) };
-        let key = Key::new(plural, id);
+        let key = fleet.subject_key(id);
+        let held = key.kind == TOMBSTONES;
+        let place = if held { Field::new(["cluster"]) } else { Field::document() };
         let body = fleet.get(&key)?.to_body();
         let profiles = fleet.profiles_of(id).rev().map(|profile| Key::new(PROFILES, &profile.id));
         let profiles = profiles.filter_map(|key| Some((fleet.get(&key)?.to_body(), key)));

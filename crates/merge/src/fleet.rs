@@ -247,6 +247,13 @@ impl Fleet {
         self.cluster(id).or_else(|| self.tombstone(id)?.held.as_deref())
     }
 
+    /// The document in which the [`subject`](Self::subject) `id` stands: the cluster's, or the tombstone that
+    /// holds it.
+    pub fn subject_key(&self, id: &str) -> Key {
+        let plural = if self.cluster(id).is_some() { CLUSTERS } else { TOMBSTONES };
+        Key::new(plural, id)
+    }
+
     /// The last document of the deleted cluster `id`.
     pub fn last_of(&self, id: &str) -> Option<&Body> {
         Some(&self.tombstone(id)?.cluster)
@@ -326,10 +333,6 @@ impl Fleet {
         self.remove(key);
         let id: Arc<str> = key.id.as_str().into();
         self.index(key, &id, &resource);
-        if let Resource::Profile(profile) = &resource {
-            self.selectors.insert(&id, &profile.selector);
-            self.unsettle(&profile.selector);
-        }
         if let Resource::Type(definition) = &resource {
             let types = self.types.with(definition);
             self.types = types.map_err(|error| LoadError::new(key, error.0))?;
@@ -354,7 +357,7 @@ impl Fleet {
         if let Some(cluster) = document.cluster() {
             self.labels.remove(&key.id, cluster);
             self.unsettled.insert(key.id.as_str().into());
-            for (at, (.., expiry)) in cluster.expiring.iter().enumerate() {
+            for (at, expiry) in cluster.expiring.iter().enumerate() {
                 self.expiring.remove(&(*expiry, key.id.as_str().into(), at));
             }
         }
@@ -387,10 +390,14 @@ impl Fleet {
         for target in references_of(resource) {
             self.referrers.entry(target).or_default().insert(key.clone());
         }
+        if let Resource::Profile(profile) = resource {
+            self.selectors.insert(id, &profile.selector);
+            self.unsettle(&profile.selector);
+        }
         if let Some(cluster) = cluster_of(resource) {
             self.labels.insert(id, cluster);
             self.unsettled.insert(id.clone());
-            for (at, (.., expiry)) in cluster.expiring.iter().enumerate() {
+            for (at, expiry) in cluster.expiring.iter().enumerate() {
                 self.expiring.insert((*expiry, id.clone(), at));
             }
         }

@@ -92,20 +92,19 @@ impl Stack {
 
     /// Whether the input `id` of the type `plural` is in the answer of who says nothing of it.
     pub(crate) fn gives(&self, plural: &str, id: &str) -> bool {
-        if plural == PLATFORM_COMPONENTS {
-            return self.components.get(id).is_some_and(|reference| !reference.exclude);
-        }
-        let given = self.references.get(plural).and_then(|given| given.get(id));
-        given.is_some_and(|reference| !reference.exclude)
+        self.takes_out(plural, id) == Some(false)
     }
 
     /// Whether the highest of them that speaks of the input `id` of the type `plural` takes it out.
     pub(crate) fn excluded(&self, plural: &str, id: &str) -> bool {
+        self.takes_out(plural, id) == Some(true)
+    }
+
+    fn takes_out(&self, plural: &str, id: &str) -> Option<bool> {
         if plural == PLATFORM_COMPONENTS {
-            return self.components.get(id).is_some_and(|reference| reference.exclude);
+            return self.components.get(id).map(|reference| reference.exclude);
         }
-        let given = self.references.get(plural).and_then(|given| given.get(id));
-        given.is_some_and(|reference| reference.exclude)
+        self.references.get(plural)?.get(id).map(|reference| reference.exclude)
     }
 
     fn is_of(&self, documents: &[Arc<Document>]) -> bool {

@@ -29,8 +29,8 @@ pub struct Cluster {
     pub kubernetes_version: Option<Box<str>>,
     /// What it says itself, over what its profiles say.
     pub layer: Layer,
-    /// Its references that are meant to stand for a time only: the plural of the type, the id, and until when.
-    pub expiring: Box<[(String, String, Expiry)]>,
+    /// Until when each of its references stands that is meant to stand for a time only.
+    pub expiring: Box<[Expiry]>,
 }
 
 #[derive(Deserialize)]
@@ -100,16 +100,10 @@ impl Cluster {
     }
 }
 
-/// The references in the document `body` that say until when they stand.
-fn expiring(body: &Body, types: &[String]) -> Box<[(String, String, Expiry)]> {
+/// Until when the references in the document `body` stand that say so.
+fn expiring(body: &Body, types: &[String]) -> Box<[Expiry]> {
     let plurals = types.iter().map(String::as_str).chain([PLATFORM_COMPONENTS]);
-    let references = plurals.flat_map(|plural| {
-        let list = body.get(plural).and_then(Value::as_array).into_iter().flatten();
-        list.map(move |reference| (plural, reference))
-    });
-    let expiring = references.filter_map(|(plural, reference)| {
-        let text = |field: &str| reference.get(field).and_then(Value::as_str);
-        Some((plural.to_owned(), text("id")?.to_owned(), Expiry::parse(text("expires")?)?))
-    });
-    expiring.collect()
+    let references =
+        plurals.flat_map(|plural| body.get(plural).and_then(Value::as_array).into_iter().flatten());
+    references.filter_map(|reference| Expiry::parse(reference.get("expires")?.as_str()?)).collect()
 }

@@ -4,8 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use flux_resourceset_merge::{Exception, Fleet};
-use flux_resourceset_model::change::Key;
-use flux_resourceset_model::{CLUSTERS, Cluster, Selector, TOMBSTONES};
+use flux_resourceset_model::{Cluster, Selector};
 use http::{HeaderValue, StatusCode};
 use serde_json::Value;
 use tokio::runtime::Handle;
@@ -89,7 +88,7 @@ impl Asked {
     fn has_cluster(&self, fleet: &Fleet, id: &str) -> bool {
         // Of most clusters nothing has expired, and that is quickly seen.
         let may_have = |cluster: &Cluster| {
-            let mut ends = cluster.expiring.iter().map(|(.., expiry)| expiry.at);
+            let mut ends = cluster.expiring.iter().map(|expiry| expiry.at);
             self.expired != Some(true) || ends.any(|at| at <= self.now)
         };
         let selected = |cluster: &Cluster| {
@@ -132,11 +131,7 @@ impl Report {
     /// history than is looked at, it is their exceptions that are the oldest.
     fn clusters(&self) -> Vec<Arc<str>> {
         let fleet = &self.head.fleet;
-        let written = |id: &str| {
-            let document =
-                [CLUSTERS, TOMBSTONES].into_iter().find_map(|plural| fleet.get(&Key::new(plural, id)));
-            document.map(|document| document.revision())
-        };
+        let written = |id: &str| fleet.get(&fleet.subject_key(id)).map(|document| document.revision());
         let asked = fleet.subjects().filter(|id| self.asked.has_cluster(fleet, id));
         let mut clusters: Vec<_> = asked.map(|id| (written(id), Arc::from(id))).collect();
         clusters.sort();
