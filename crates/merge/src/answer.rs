@@ -4,9 +4,12 @@ use flux_resourceset_model::{Cluster, Freeze, PLATFORM_COMPONENTS, ResourceType,
 use serde::ser::{Serialize, Serializer};
 
 use crate::fleet::{Fleet, Holder};
-use crate::input::{Input, InputSource};
+use crate::input::{ClusterBlock, Input, InputSource};
 use crate::layered::{SaidPatches, alone};
 use crate::stack::Stack;
+
+/// Room for a component's patches in an answer, so that it rarely grows while it is written.
+const ABOUT_PATCHES: usize = 128;
 
 /// A cluster, and what its profiles come to.
 type WithStack<'a> = (&'a Cluster, Option<&'a Stack>);
@@ -43,7 +46,7 @@ impl Fleet {
     /// Nothing is appended.
     pub fn answer(&self, dns: &str, flux_path: &str, out: &mut Vec<u8>) -> Result<(), NoAnswer> {
         match self.asked(dns, flux_path)? {
-            (Some((cluster, stack)), kind) => write(&Answer { fleet: self, cluster, stack, kind }, out),
+            (Some((cluster, stack)), kind) => self.write_answer(stack, cluster, kind, out),
             (None, _) => out.extend_from_slice(br#"{"inputs":[]}"#),
         }
         Ok(())
@@ -77,6 +80,22 @@ impl Fleet {
                 }
             }
         }
+    }
+
+    fn write_answer(&self, stack: Option<&Stack>, cluster: &Cluster, kind: &ResourceType, out: &mut Vec<u8>) {
+        let mut block = Vec::new();
+        write(&ClusterBlock::of(cluster), &mut block);
+        let sources: Vec<_> = self.sources_under(stack, cluster, kind, |_| true).collect();
+        let about: usize = sources.iter().map(|source| source.len() + block.len() + 1).sum();
+        out.reserve(about + cluster.layer.patches.len() * ABOUT_PATCHES + 16);
+        out.extend_from_slice(br#"{"inputs":["#);
+        for (at, source) in sources.into_iter().enumerate() {
+            if at > 0 {
+                out.push(b',');
+            }
+            source.write(&block, out);
+        }
+        out.extend_from_slice(b"]}");
     }
 
     /// The same answer as text.
@@ -128,6 +147,8 @@ impl Fleet {
     ) -> impl Iterator<Item = InputSource<'a>> {
         let own = &cluster.layer;
         let is_component = kind.plural() == PLATFORM_COMPONENTS;
+        let table = self.table(kind.plural());
+        let target = move |id: &str| table?.get(id);
         let components = match stack.filter(|_| is_component) {
             Some(stack) => stack.components.under(&own.platform_components, wanted),
             None if is_component => alone(&own.platform_components, wanted),
@@ -140,24 +161,23 @@ impl Fleet {
                 unset: own.unset_patches.get(id),
                 own: own.patches.get(id),
             };
-            Some(InputSource::Component(said, patches, self.component(id)?))
+            Some(InputSource::Component(said, patches, target(id)?.component()?))
         });
         let references = own.references.get(kind.plural()).map_or(&[][..], Vec::as_slice);
         let definitions = match stack.and_then(|stack| stack.references.get(kind.plural())) {
             Some(given) => given.under(references, wanted),
             None => alone(references, wanted),
         };
-        let definitions = definitions.into_iter().filter_map(|said| {
-            Some(InputSource::Definition(said, self.definition(kind.plural(), &said.top.id)?))
-        });
+        let definitions = definitions
+            .into_iter()
+            .filter_map(move |said| Some(InputSource::Definition(said, target(&said.top.id)?.definition()?)));
         components.chain(definitions)
     }
 
     /// How large the answer of type `kind` for `cluster` is.
     pub(crate) fn size(&self, cluster: &Cluster, kind: &ResourceType) -> AnswerSize {
         let mut out = Vec::new();
-        let stack = self.stack(&cluster.id);
-        write(&Answer { fleet: self, cluster, stack, kind }, &mut out);
+        self.write_answer(self.stack(&cluster.id), cluster, kind, &mut out);
         let inputs = self.inputs(cluster, kind).count();
         AnswerSize { bytes: out.len(), stored: length_in_go(&out), inputs }
     }
@@ -170,19 +190,6 @@ pub(crate) struct AnswerSize {
     /// As the cluster stores it.
     pub(crate) stored: usize,
     pub(crate) inputs: usize,
-}
-
-struct Answer<'a> {
-    fleet: &'a Fleet,
-    cluster: &'a Cluster,
-    stack: Option<&'a Stack>,
-    kind: &'a ResourceType,
-}
-
-impl Serialize for Answer<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serialize_inputs(serializer, self.fleet.inputs_under(self.stack, self.cluster, self.kind))
-    }
 }
 
 /// `{"inputs":[...]}` of whatever `inputs` yields.

@@ -15,7 +15,9 @@ use flux_resourceset_model::{
 };
 use imbl::{OrdMap, OrdSet};
 
+use crate::input::Target;
 use crate::labels::{Labels, Selectors};
+use crate::ready::Ready;
 use crate::stack::Stacks;
 
 /// One document of a fleet.
@@ -24,6 +26,8 @@ pub struct Document {
     revision: u64,
     body: Box<[u8]>,
     resource: Resource,
+    /// Of what clusters refer to and Flux gets.
+    ready: Option<Ready>,
 }
 
 impl Document {
@@ -45,6 +49,20 @@ impl Document {
     pub(crate) fn profile(&self) -> Option<&Profile> {
         match &self.resource {
             Resource::Profile(profile) => Some(profile),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn component(&self) -> Option<Target<'_, Component>> {
+        match &self.resource {
+            Resource::Component(is) => Some(Target { is, ready: self.ready.as_ref()? }),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn definition(&self) -> Option<Target<'_, Definition>> {
+        match &self.resource {
+            Resource::Definition(is) => Some(Target { is, ready: self.ready.as_ref()? }),
             _ => None,
         }
     }
@@ -87,7 +105,7 @@ impl Holder {
     }
 }
 
-type Table = OrdMap<Arc<str>, Arc<Document>>;
+pub(crate) type Table = OrdMap<Arc<str>, Arc<Document>>;
 
 /// All documents of a fleet at one revision. Immutable; a clone shares everything.
 #[derive(Clone)]
@@ -294,17 +312,16 @@ impl Fleet {
     }
 
     pub(crate) fn component(&self, id: &str) -> Option<&Component> {
-        match &self.tables.get(PLATFORM_COMPONENTS)?.get(id)?.resource {
-            Resource::Component(component) => Some(component),
-            _ => None,
-        }
+        self.tables.get(PLATFORM_COMPONENTS)?.get(id)?.component().map(|target| target.is)
     }
 
     pub(crate) fn definition(&self, plural: &str, id: &str) -> Option<&Definition> {
-        match &self.tables.get(plural)?.get(id)?.resource {
-            Resource::Definition(definition) => Some(definition),
-            _ => None,
-        }
+        self.tables.get(plural)?.get(id)?.definition().map(|target| target.is)
+    }
+
+    /// The documents of the type `plural`, by id.
+    pub(crate) fn table(&self, plural: &str) -> Option<&Table> {
+        self.tables.get(plural)
     }
 
     pub(crate) fn tombstone(&self, id: &str) -> Option<&Tombstone> {
@@ -320,29 +337,55 @@ impl Fleet {
     }
 
     pub(crate) fn put(&mut self, key: &Key, revision: u64, body: &[u8]) -> Result<(), LoadError> {
-        let unknown = || LoadError::new(key, "this release does not know the type; a newer one wrote it");
-        let kind = Arc::clone(self.types.of(&key.kind).ok_or_else(unknown)?);
-        let object: Body = serde_json::from_slice(body)
-            .map_err(|error| LoadError::new(key, format!("is not a JSON object: {error}")))?;
-        let resource = kind.parse(object).map_err(|error| LoadError::new(key, error.0))?;
-        for dns in dns_of(&resource) {
+        let document = self.read(key, revision, body)?;
+        let resource = &document.resource;
+        for dns in dns_of(resource) {
             if let Some(other) = self.other_holder(key, dns) {
                 return Err(LoadError::new(key, format!("the DNS name {dns} is held by {other} already")));
             }
         }
         self.remove(key);
         let id: Arc<str> = key.id.as_str().into();
-        self.index(key, &id, &resource);
-        if let Resource::Type(definition) = &resource {
+        self.index(key, &id, resource);
+        if let Resource::Type(definition) = resource {
             let types = self.types.with(definition);
             self.types = types.map_err(|error| LoadError::new(key, error.0))?;
+            self.read_again(&definition.plural)?;
         }
-        let document = Document { revision, body: body.into(), resource };
         let table = match self.tables.get_mut(key.kind.as_str()) {
             Some(table) => table,
             None => self.tables.entry(key.kind.as_str().into()).or_default(),
         };
         table.insert(id, Arc::new(document));
+        Ok(())
+    }
+
+    fn read(&self, key: &Key, revision: u64, body: &[u8]) -> Result<Document, LoadError> {
+        let unknown = || LoadError::new(key, "this release does not know the type; a newer one wrote it");
+        let kind = self.types.of(&key.kind).ok_or_else(unknown)?;
+        let object: Body = serde_json::from_slice(body)
+            .map_err(|error| LoadError::new(key, format!("is not a JSON object: {error}")))?;
+        let resource = kind.parse(object).map_err(|error| LoadError::new(key, error.0))?;
+        let ready = match &resource {
+            Resource::Component(component) => Some(Ready::component(component)),
+            Resource::Definition(definition) => Some(Ready::definition(kind, definition)),
+            _ => None,
+        };
+        // Without it the input would be missing from answers.
+        let ready =
+            ready.map(|ready| ready.ok_or_else(|| LoadError::new(key, "cannot be written as an input")));
+        Ok(Document { revision, body: body.into(), resource, ready: ready.transpose()? })
+    }
+
+    /// Reads every document of the type `plural`, which is another type now, anew.
+    fn read_again(&mut self, plural: &str) -> Result<(), LoadError> {
+        let Some(table) = self.tables.get(plural) else { return Ok(()) };
+        let again = |(id, document): (&Arc<str>, &Arc<Document>)| {
+            let again = self.read(&Key::new(plural, &**id), document.revision, &document.body)?;
+            Ok((Arc::clone(id), Arc::new(again)))
+        };
+        let table = table.iter().map(again).collect::<Result<Table, LoadError>>()?;
+        self.tables.insert(plural.into(), table);
         Ok(())
     }
 

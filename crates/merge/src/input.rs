@@ -11,6 +11,7 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::Value;
 
 use crate::layered::{Said, SaidPatches};
+use crate::ready::Ready;
 use crate::release::merge_release;
 
 /// What an answer says of an unset version.
@@ -39,9 +40,23 @@ pub struct ClusterBlock<'a> {
 /// What a cluster and its profiles say of an input and what they refer to, not merged yet.
 #[derive(Clone, Copy)]
 pub(crate) enum InputSource<'a> {
-    Component(Said<'a, ComponentReference>, SaidPatches<'a>, &'a Component),
-    Definition(Said<'a, Reference>, &'a Definition),
+    Component(Said<'a, ComponentReference>, SaidPatches<'a>, Target<'a, Component>),
+    Definition(Said<'a, Reference>, Target<'a, Definition>),
 }
+
+/// What a reference refers to, and its input as whoever says nothing of it gets it.
+pub(crate) struct Target<'a, T> {
+    pub(crate) is: &'a T,
+    pub(crate) ready: &'a Ready,
+}
+
+impl<T> Clone for Target<'_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Target<'_, T> {}
 
 impl<'a> InputSource<'a> {
     pub(crate) fn id(self) -> &'a str {
@@ -55,10 +70,34 @@ impl<'a> InputSource<'a> {
     pub(crate) fn input(self, cluster: &'a Cluster, kind: &'a ResourceType) -> Input<'a> {
         match self {
             InputSource::Component(said, patches, catalog) => {
-                Input::Component(Box::new(ComponentInput::merge(cluster, said, patches, catalog)))
+                let cluster = ClusterBlock::of(cluster);
+                Input::Component(Box::new(ComponentInput::merge(cluster, said, patches, catalog.is)))
             }
-            InputSource::Definition(said, definition) => {
-                Input::Definition(DefinitionInput::merge(kind, cluster, said, definition))
+            InputSource::Definition(said, definition) => Input::Definition(DefinitionInput::merge(
+                kind,
+                ClusterBlock::of(cluster),
+                said,
+                definition.is,
+            )),
+        }
+    }
+
+    /// How many bytes that is, about.
+    pub(crate) fn len(self) -> usize {
+        match self {
+            InputSource::Component(.., catalog) => catalog.ready.len(),
+            InputSource::Definition(_, definition) => definition.ready.len(),
+        }
+    }
+
+    /// Appends the same input to `out`; `cluster` is the cluster's block as JSON.
+    pub(crate) fn write(self, cluster: &[u8], out: &mut Vec<u8>) {
+        match self {
+            InputSource::Component(said, patches, Target { is, ready }) => {
+                ready.write_component(cluster, said, patches, is, out);
+            }
+            InputSource::Definition(said, Target { ready, .. }) => {
+                ready.write_definition(cluster, said, out);
             }
         }
     }
@@ -67,10 +106,12 @@ impl<'a> InputSource<'a> {
     pub(crate) fn equals(self, other: Self) -> bool {
         match (self, other) {
             (InputSource::Component(one, patches, catalog), InputSource::Component(other, others, its)) => {
-                one.equals(other) && patches.equals(others) && (std::ptr::eq(catalog, its) || catalog == its)
+                one.equals(other)
+                    && patches.equals(others)
+                    && (std::ptr::eq(catalog.is, its.is) || catalog.is == its.is)
             }
             (InputSource::Definition(one, definition), InputSource::Definition(other, its)) => {
-                one.equals(other) && (std::ptr::eq(definition, its) || definition == its)
+                one.equals(other) && (std::ptr::eq(definition.is, its.is) || definition.is == its.is)
             }
             _ => false,
         }
@@ -105,6 +146,9 @@ impl<'a> Input<'a> {
 }
 
 impl<'a> ClusterBlock<'a> {
+    /// Where an input is made for no cluster yet.
+    pub(crate) const NOBODY: ClusterBlock<'static> = ClusterBlock { name: "", dns: "", environment: "" };
+
     pub(crate) fn of(cluster: &'a Cluster) -> Self {
         let Cluster { cluster_name, cluster_dns, environment, .. } = cluster;
         ClusterBlock { name: cluster_name, dns: cluster_dns, environment }
@@ -151,7 +195,7 @@ pub struct ComponentInput<'a> {
 
 impl<'a> ComponentInput<'a> {
     pub(crate) fn merge(
-        cluster: &'a Cluster,
+        cluster: ClusterBlock<'a>,
         said: Said<'a, ComponentReference>,
         patches: SaidPatches<'a>,
         catalog: &'a Component,
@@ -166,7 +210,7 @@ impl<'a> ComponentInput<'a> {
             depends_on: &catalog.depends_on,
             enabled: said.highest(|one| one.enabled).or(catalog.enabled).unwrap_or(true),
             patches: patches.merged(),
-            cluster: ClusterBlock::of(cluster),
+            cluster,
             source: Source { oci_url: &catalog.oci_url, oci_tag: oci_tag.unwrap_or(LATEST) },
             delivery: catalog.delivery,
             on_remove: said.highest(|one| one.on_remove).or(catalog.on_remove).unwrap_or_default(),
@@ -176,7 +220,7 @@ impl<'a> ComponentInput<'a> {
 }
 
 /// The catalog's with what is said over it, copied only where several layers say something.
-fn release<'a>(said: Said<'a, ComponentReference>, catalog: &'a Component) -> Cow<'a, Body> {
+pub(crate) fn release<'a>(said: Said<'a, ComponentReference>, catalog: &'a Component) -> Cow<'a, Body> {
     let layers = [Some(&catalog.release), said.below.map(|below| &below.release), Some(&said.top.release)];
     let mut saying = layers.into_iter().flatten().filter(|release| !release.is_empty());
     let lowest = saying.next().unwrap_or(&catalog.release);
@@ -252,12 +296,12 @@ pub struct DefinitionInput<'a> {
 impl<'a> DefinitionInput<'a> {
     pub(crate) fn merge(
         kind: &'a ResourceType,
-        cluster: &'a Cluster,
+        cluster: ClusterBlock<'a>,
         said: Said<'a, Reference>,
         definition: &'a Definition,
     ) -> Self {
         let on_remove = said.highest(|one| one.on_remove).or(definition.on_remove).unwrap_or_default();
-        DefinitionInput { kind, definition, said, on_remove, cluster: ClusterBlock::of(cluster) }
+        DefinitionInput { kind, definition, said, on_remove, cluster }
     }
 
     /// What was written of the property `name`, by the cluster, in its profiles or else in the definition.

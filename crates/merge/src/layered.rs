@@ -79,6 +79,11 @@ impl<R> Clone for Said<'_, R> {
 impl<R> Copy for Said<'_, R> {}
 
 impl<'a, R: Layered> Said<'a, R> {
+    /// By one layer alone.
+    pub(crate) fn of(top: &'a R) -> Self {
+        Said { top, below: None }
+    }
+
     /// What the highest layer that says something says of a field.
     pub(crate) fn highest<T>(self, field: impl Fn(&'a R) -> Option<T>) -> Option<T> {
         field(self.top).or_else(|| self.below.and_then(field))
@@ -183,7 +188,7 @@ impl<R: Layered> Given<R> {
         let given = given.filter(|(_, item)| wanted(item.reference.id())).map(|(at, item)| {
             match over.get(at).copied().flatten() {
                 Some(own) => Said { top: own, below: Some(&item.reference) },
-                None => Said { top: &item.reference, below: None },
+                None => Said::of(&item.reference),
             }
         });
         given.chain(appended).filter(|said| !said.top.excludes()).collect()
@@ -193,7 +198,7 @@ impl<R: Layered> Given<R> {
 /// What a cluster without profiles gets.
 pub(crate) fn alone<R: Layered>(own: &[R], wanted: impl Fn(&str) -> bool) -> Vec<Said<'_, R>> {
     let own = own.iter().filter(|reference| wanted(reference.id()) && !reference.excludes());
-    own.map(|reference| Said { top: reference, below: None }).collect()
+    own.map(Said::of).collect()
 }
 
 /// The patches of one component: what profiles come to, and the cluster's own word over it.
@@ -217,6 +222,11 @@ impl<'a> SaidPatches<'a> {
         let mut merged = profiles.clone();
         over(&mut merged, self.unset, self.own);
         Cow::Owned(merged)
+    }
+
+    /// Whether anything is said, be it that nothing holds.
+    pub(crate) fn is_said(self) -> bool {
+        self.own.is_some() || self.profiles.is_some()
     }
 
     /// Whether both say the same.

@@ -34,6 +34,7 @@ mod list;
 mod part;
 mod plan;
 mod prepare;
+mod ready;
 mod refusal;
 mod release;
 mod requirement;

@@ -59,6 +59,28 @@ pub struct Reference {
     pub overrides: Body,
 }
 
+impl ComponentReference {
+    /// One that says nothing of the component `id`.
+    pub fn to(id: &str) -> Self {
+        ComponentReference {
+            id: id.into(),
+            exclude: false,
+            enabled: None,
+            oci_tag: None,
+            component_path: None,
+            on_remove: None,
+            release: Body::new(),
+        }
+    }
+}
+
+impl Reference {
+    /// One that says nothing of the definition `id`.
+    pub fn to(id: &str) -> Self {
+        Reference { id: id.into(), exclude: false, on_remove: None, overrides: Body::new() }
+    }
+}
+
 /// What one cluster or profile carries.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Layer {

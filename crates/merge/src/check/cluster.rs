@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::answer::AnswerSize;
 use crate::check::layer::{deliveries, overrides, references, versions};
 use crate::fleet::Fleet;
-use crate::input::{ComponentInput, InputSource};
+use crate::input::{ClusterBlock, ComponentInput, InputSource};
 use crate::layered::Said;
 use crate::requirement::requirements;
 use crate::{MAX_ANSWER_BYTES, MAX_INPUTS};
@@ -54,6 +54,7 @@ pub(crate) struct Assigned<'a> {
 impl<'a> Assigned<'a> {
     fn of(cluster: &'a Cluster, source: InputSource<'a>) -> Option<Self> {
         let InputSource::Component(said, patches, catalog) = source else { return None };
+        let (cluster, catalog) = (ClusterBlock::of(cluster), catalog.is);
         Some(Assigned { catalog, input: ComponentInput::merge(cluster, said, patches, catalog) })
     }
 }

@@ -4,13 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use flux_resourceset_model::change::Key;
-use flux_resourceset_model::{
-    Body, Cluster, ComponentReference, Layer, PLATFORM_COMPONENTS, PROFILES, Reference,
-};
+use flux_resourceset_model::{ComponentReference, Layer, PLATFORM_COMPONENTS, PROFILES, Reference};
 
 use crate::difference::{FieldChange, difference, overlap};
 use crate::fleet::Fleet;
-use crate::input::{ComponentInput, DefinitionInput, Input};
+use crate::input::{ClusterBlock, ComponentInput, DefinitionInput, Input};
 use crate::layered::{Said, SaidPatches};
 use crate::plan::Hidden;
 use crate::plan::affected::is_polled;
@@ -114,74 +112,43 @@ fn bare_difference(
     target: (&str, &str),
     layers: [&Layer; 2],
 ) -> Option<Vec<FieldChange>> {
-    let (cluster, component, definition) = (nobody(), bare_component(target.1), bare_reference(target.1));
-    let bare = Bare { cluster: &cluster, component: &component, definition: &definition };
+    let bare = Bare::to(target.1);
     let [was, now] = [0, 1].map(|at| bare.input(fleets[at], target, layers[at]));
     let (was, now) = was?.differing(&now?);
     Some(difference(&was, &now))
 }
 
-/// A cluster of which nothing is said, and what refers to something without a word more.
-struct Bare<'b> {
-    cluster: &'b Cluster,
-    component: &'b ComponentReference,
-    definition: &'b Reference,
+/// What refers to something without a word more.
+struct Bare {
+    component: ComponentReference,
+    definition: Reference,
 }
 
-impl<'b> Bare<'b> {
-    fn input<'a>(&self, fleet: &'a Fleet, (plural, id): (&str, &str), layer: &'a Layer) -> Option<Input<'a>>
-    where
-        'b: 'a,
-    {
+impl Bare {
+    fn to(id: &str) -> Self {
+        Bare { component: ComponentReference::to(id), definition: Reference::to(id) }
+    }
+
+    fn input<'a>(
+        &'a self,
+        fleet: &'a Fleet,
+        (plural, id): (&str, &str),
+        layer: &'a Layer,
+    ) -> Option<Input<'a>> {
         // What is taken out hides nothing.
         if layer.excludes(plural, id) == Some(true) {
             return None;
         }
-        let at = layer.position(plural, id);
+        let (cluster, at) = (ClusterBlock::NOBODY, layer.position(plural, id));
         if plural == PLATFORM_COMPONENTS {
-            let top = at.and_then(|at| layer.platform_components.get(at)).unwrap_or(self.component);
+            let top = at.and_then(|at| layer.platform_components.get(at)).unwrap_or(&self.component);
             let patches = SaidPatches { own: layer.patches.get(id), ..SaidPatches::default() };
-            let (said, catalog) = (Said { top, below: None }, fleet.component(id)?);
-            return Some(Input::Component(Box::new(ComponentInput::merge(
-                self.cluster,
-                said,
-                patches,
-                catalog,
-            ))));
+            let input = ComponentInput::merge(cluster, Said::of(top), patches, fleet.component(id)?);
+            return Some(Input::Component(Box::new(input)));
         }
         let kind = fleet.resource_type(plural)?;
-        let top = at.and_then(|at| layer.references.get(plural)?.get(at)).unwrap_or(self.definition);
-        let (said, found) = (Said { top, below: None }, fleet.definition(plural, id)?);
-        Some(Input::Definition(DefinitionInput::merge(kind, self.cluster, said, found)))
-    }
-}
-
-fn bare_component(id: &str) -> ComponentReference {
-    ComponentReference {
-        id: id.into(),
-        exclude: false,
-        enabled: None,
-        oci_tag: None,
-        component_path: None,
-        on_remove: None,
-        release: Body::new(),
-    }
-}
-
-fn bare_reference(id: &str) -> Reference {
-    Reference { id: id.into(), exclude: false, on_remove: None, overrides: Body::new() }
-}
-
-fn nobody() -> Cluster {
-    Cluster {
-        id: String::new(),
-        cluster_name: String::new(),
-        cluster_dns: String::new(),
-        aliases: Vec::new(),
-        environment: String::new(),
-        labels: BTreeMap::new(),
-        kubernetes_version: None,
-        layer: Layer::default(),
-        expiring: Box::default(),
+        let top = at.and_then(|at| layer.references.get(plural)?.get(at)).unwrap_or(&self.definition);
+        let found = fleet.definition(plural, id)?;
+        Some(Input::Definition(DefinitionInput::merge(kind, cluster, Said::of(top), found)))
     }
 }
