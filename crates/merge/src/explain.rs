@@ -299,15 +299,17 @@ fn descend(path: &[&str], value: &Value, layers: &[Layer<'_>], found: &mut Vec<E
 fn explained(path: &[&str], value: &Value, layers: &[Layer<'_>]) -> Option<ExplainedField> {
     // In a release null is a value, as in a definition; elsewhere it is what was not written.
     let release = path.first() == Some(&"release");
+    // No patches are left: whoever set some had them unset above.
+    let none_left = path == ["patches"];
     let says = |layer: &&Layer<'_>| {
         let nullable = release || layer.origin == Origin::Definition;
-        layer.value.is_some_and(|said| nullable || !said.is_null())
+        layer.value.is_some_and(|said| (nullable || !said.is_null()) && (!none_left || said == value))
     };
     let mut saying = layers.iter().filter(says);
     let (layer, from) = match saying.next() {
         Some(layer) => (layer, layer.origin),
         // Patches have no lowest layer but those of clusters and profiles.
-        None if path == ["patches"] => (layers.first()?, Origin::Default),
+        None if none_left => (layers.first()?, Origin::Default),
         None => (layers.last()?, Origin::Default),
     };
     let overrode = saying.next().and_then(|lower| {

@@ -249,6 +249,21 @@ fn every_field_says_who_said_it() {
 }
 
 #[test]
+fn patches_that_are_all_unset_are_nobodys() {
+    let fleet = Fleet::from_json(
+        r#"{
+        "clusters": [{"cluster_name": "eu-1", "cluster_dns": "eu-1.example.com", "environment": "prod",
+            "platform_components": [{"id": "grafana"}], "unset_patches": {"grafana": ["ui"]}}],
+        "profiles": [{"id": "base", "selector": "", "patches": {"grafana": {"ui": "flat"}}}],
+        "platform_components": [{"id": "grafana", "component_path": "grafana", "oci_url": "oci://registry/repo"}]
+    }"#,
+    );
+    let fields = explained(&fleet.unwrap(), "eu-1", "platform-components", "grafana");
+    let patches = fields.into_iter().find(|field| field.path == "patches").unwrap();
+    assert_eq!((patches.from, patches.value, patches.overrode), (Origin::Default, json!({}), None));
+}
+
+#[test]
 fn a_held_cluster_is_explained_by_its_tombstone() {
     let mut history = History { fleet: Fleet::from_json(SCENE).unwrap() };
     history.write(&[Operation::new(Verb::Delete, Key::new("clusters", "eu-1"), None)]).unwrap();
