@@ -243,7 +243,7 @@ fn flattened(fleet: &Fleet) -> Result<Vec<(Key, Value)>> {
         for (id, document) in fleet.list(kind.plural()) {
             let body = match kind.plural() {
                 CLUSTERS => fleet.effective(id).context("a cluster that is listed")?.into(),
-                _ => serde_json::from_slice(document.body())?,
+                _ => serde_json::from_slice(&document.body())?,
             };
             flat.push((Key::new(kind.plural(), id), body));
         }

@@ -165,7 +165,7 @@ pub(crate) fn definition(document: Value) -> Result<TypeDefinition, Error> {
     let Value::Object(body) = document else { return Err(unreadable("it is no object")) };
     let types = Types::built_in();
     match types.of(RESOURCE_TYPES).map(|kind| kind.parse(body)) {
-        Some(Ok(Resource::Type(definition))) => Ok(definition),
+        Some(Ok(Resource::Type(definition))) => Ok(*definition),
         Some(Err(problem)) => Err(unreadable(&problem.to_string())),
         _ => Err(unreadable("this program knows no resource types")),
     }

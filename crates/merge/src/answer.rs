@@ -155,7 +155,7 @@ impl Fleet {
             None => Vec::new(),
         };
         let components = components.into_iter().filter_map(move |said| {
-            let id = said.top.id.as_str();
+            let id = &*said.top.id;
             let patches = SaidPatches {
                 profiles: stack.and_then(|stack| stack.patches.get(id)),
                 unset: own.unset_patches.get(id),

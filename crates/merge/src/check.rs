@@ -82,7 +82,7 @@ fn profiles(
     let referrers = touched
         .iter()
         .chain(&of_types(after, touched))
-        .flat_map(|key| after.referrers(key).cloned())
+        .flat_map(|key| after.referrers(key))
         .collect::<Vec<_>>();
     let keys: BTreeSet<&Key> = touched.iter().chain(&referrers).filter(|key| key.kind == PROFILES).collect();
     let mut found = Vec::new();
@@ -191,7 +191,7 @@ fn frozen(before: &Fleet, after: &Fleet, key: &Key) -> Option<Violation> {
 fn affected(before: &Fleet, after: &Fleet, touched: &BTreeSet<Key>) -> BTreeSet<Key> {
     let of_types = of_types(after, touched);
     let referrers = touched.iter().chain(&of_types).flat_map(|key| after.referrers(key));
-    let keys: BTreeSet<&Key> = touched.iter().chain(referrers).collect();
+    let keys: BTreeSet<Key> = touched.iter().cloned().chain(referrers).collect();
     let profiles = keys.iter().filter(|key| key.kind == PROFILES);
     let selected = profiles.flat_map(|key| {
         // Who is no longer selected gets something else, too.
@@ -199,7 +199,7 @@ fn affected(before: &Fleet, after: &Fleet, touched: &BTreeSet<Key>) -> BTreeSet<
         selected.into_iter().flatten().map(|id| after.subject_key(id)).collect::<Vec<_>>()
     });
     let selected: Vec<Key> = selected.collect();
-    keys.into_iter().chain(&selected).filter(|key| is_subject(after, key)).cloned().collect()
+    keys.into_iter().chain(selected).filter(|key| is_subject(after, key)).collect()
 }
 
 /// Whether `key` is the document in which `fleet` has a cluster.

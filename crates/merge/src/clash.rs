@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use flux_resourceset_model::{
-    ComponentReference, Layer, PATCHES, PLATFORM_COMPONENTS, Patches, Profile, Reference, UNSET_PATCHES,
+    ComponentOverrides, ComponentReference, Layer, Overrides, PATCHES, PLATFORM_COMPONENTS, Patches, Profile,
+    Reference, UNSET_PATCHES,
 };
 use serde_json::Value;
 
@@ -125,12 +126,13 @@ fn contested<'a>(profiles: &[&'a Profile]) -> BTreeMap<Place<'a>, Vec<(&'a Profi
 /// References and the patches of components; some more than once.
 fn everything_of(layer: &Layer) -> impl Iterator<Item = (Place<'_>, Said<'_>)> {
     let components = layer.platform_components.iter();
-    let components = components.map(|one| ((PLATFORM_COMPONENTS, one.id.as_str()), Said::Component(one)));
-    let others = layer.references.iter().flat_map(|(plural, list)| {
-        list.iter().map(move |one| ((plural.as_str(), one.id.as_str()), Said::Reference(one)))
-    });
+    let components = components.map(|one| ((PLATFORM_COMPONENTS, &*one.id), Said::Component(one)));
+    let others = layer
+        .references
+        .iter()
+        .flat_map(|(plural, list)| list.iter().map(move |one| ((&**plural, &*one.id), Said::Reference(one))));
     let patches = layer.patches.keys().chain(layer.unset_patches.keys());
-    components.chain(others).chain(patches.map(|id| ((PATCHES, id.as_str()), patches_of(layer, id))))
+    components.chain(others).chain(patches.map(|id| ((PATCHES, &**id), patches_of(layer, id))))
 }
 
 fn patches_of<'a>(layer: &'a Layer, id: &str) -> Said<'a> {
@@ -141,8 +143,8 @@ fn patches_of<'a>(layer: &'a Layer, id: &str) -> Said<'a> {
 fn words(layer: &Layer, kind: &str, id: &str) -> Option<Words> {
     let said = match kind {
         PATCHES => patches_of(layer, id),
-        PLATFORM_COMPONENTS => Said::Component(layer.platform_components.iter().find(|one| one.id == *id)?),
-        plural => Said::Reference(layer.references.get(plural)?.iter().find(|one| one.id == *id)?),
+        PLATFORM_COMPONENTS => Said::Component(layer.platform_components.iter().find(|one| *one.id == *id)?),
+        plural => Said::Reference(layer.references.get(plural)?.iter().find(|one| *one.id == *id)?),
     };
     said.words()
 }
@@ -155,8 +157,8 @@ impl Said<'_> {
             Said::Reference(reference) => Some(Words::Fields(of_reference(reference))),
             Said::Patches { set, unset } => {
                 let unset = unset.into_iter().flatten().map(|key| (key.clone(), Words::Whole(Value::Null)));
-                let set = set.into_iter().flatten();
-                let set = set.map(|(key, value)| (key.clone(), Words::Whole(value.as_str().into())));
+                let set = set.map(Patches::to_map).into_iter().flatten();
+                let set = set.map(|(key, value)| (key, Words::Whole(value.into())));
                 let all: BTreeMap<_, _> = unset.chain(set).collect();
                 (!all.is_empty()).then_some(Words::Fields(all))
             }
@@ -165,15 +167,14 @@ impl Said<'_> {
 }
 
 fn of_component(reference: &ComponentReference) -> BTreeMap<String, Words> {
-    let ComponentReference { id: _, exclude, enabled, oci_tag, component_path, on_remove, release } =
-        reference;
+    let ComponentOverrides { exclude, enabled, oci_tag, component_path, on_remove, release } = &**reference;
     let mut fields = BTreeMap::from([(EXCLUDE.to_owned(), Words::Whole((*exclude).into()))]);
     let mut say = |field: &str, value: Option<Value>| {
         fields.extend(value.map(|value| (field.to_owned(), Words::Whole(value))));
     };
     say("enabled", enabled.map(Value::from));
-    say("oci_tag", oci_tag.clone().map(Value::from));
-    say("component_path", component_path.clone().map(Value::from));
+    say("oci_tag", oci_tag.as_deref().map(Value::from));
+    say("component_path", component_path.as_deref().map(Value::from));
     say("on_remove", on_remove.map(|on_remove| to_value(&on_remove)));
     if !release.is_empty() {
         fields.insert("release".into(), Words::deep(&Value::Object(release.clone())));
@@ -182,7 +183,7 @@ fn of_component(reference: &ComponentReference) -> BTreeMap<String, Words> {
 }
 
 fn of_reference(reference: &Reference) -> BTreeMap<String, Words> {
-    let Reference { id: _, exclude, on_remove, overrides } = reference;
+    let Overrides { exclude, on_remove, overrides } = &**reference;
     let mut fields: BTreeMap<_, _> =
         overrides.iter().map(|(field, value)| (field.clone(), Words::Whole(value.clone()))).collect();
     fields.insert(EXCLUDE.into(), Words::Whole((*exclude).into()));
@@ -269,7 +270,7 @@ impl Clash {
     pub(crate) fn pointer(&self, layer: &Layer) -> String {
         let [kind, id, rest @ ..] = self.field.steps() else { return String::new() };
         if kind == PATCHES {
-            let set = |key: &String| layer.patches.get(id).is_some_and(|set| set.contains_key(key));
+            let set = |key: &String| layer.patches.get(id.as_str()).is_some_and(|set| set.get(key).is_some());
             let unset = Field::new([UNSET_PATCHES, id]);
             return format!("/{}", if rest.first().is_some_and(set) { &self.field } else { &unset });
         }

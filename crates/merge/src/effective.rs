@@ -38,12 +38,12 @@ impl Fleet {
         }
         let stack = self.stack(id).map(|stack| &stack.patches);
         let own = &cluster.layer.patches;
-        let ids = stack.into_iter().flatten().chain(own).map(|(id, _)| id);
-        let patches: BTreeMap<&String, _> = ids
+        let ids = stack.into_iter().flat_map(BTreeMap::keys).chain(own.keys());
+        let patches: BTreeMap<&str, _> = ids
             .map(|id| {
                 let profiles = stack.and_then(|stack| stack.get(id));
                 let unset = cluster.layer.unset_patches.get(id);
-                (id, SaidPatches { profiles, unset, own: own.get(id) }.merged())
+                (&**id, SaidPatches { profiles, unset, own: own.get(id) }.merged())
             })
             .collect();
         if !patches.is_empty() {

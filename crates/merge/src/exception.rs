@@ -116,7 +116,7 @@ impl Own<'_> {
 
     fn exception(&self, plural: &str, id: &str, path: &str, value: Value, field: Field) -> Exception {
         Exception {
-            cluster: self.cluster.id.clone(),
+            cluster: self.cluster.id.to_string(),
             kind: plural.to_owned(),
             input: id.to_owned(),
             path: path.to_owned(),
@@ -146,13 +146,13 @@ impl Own<'_> {
         let unset = keys.into_iter().flatten().filter_map(|key| Some((key, given?.get(key)?)));
         let unset = unset.map(|(key, value)| {
             let says =
-                |profile: &&Profile| profile.layer.patches.get(id).is_some_and(|set| set.contains_key(key));
+                |profile: &&Profile| profile.layer.patches.get(id).is_some_and(|set| set.get(key).is_some());
             let profile = self.fleet.profiles_of(&self.cluster.id).rev().find(says);
             let mut path = PATCHES.to_owned();
             push_key(&mut path, key);
             let field = self.place(&[UNSET_PATCHES, id]);
             let instead = profile.map(|profile| Overrode {
-                value: value.as_str().into(),
+                value: value.into(),
                 from: Origin::Profile,
                 document: Key::new(PROFILES, &profile.id),
             });

@@ -42,7 +42,7 @@ impl Fleet {
                 if at > 0 {
                     out.push(b',');
                 }
-                out.extend_from_slice(document.body());
+                out.extend_from_slice(&document.body());
             }
             out.push(b']');
         }

@@ -3,6 +3,7 @@
 
 mod layers;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
@@ -10,24 +11,28 @@ use std::sync::Arc;
 use flux_resourceset_model::change::{DocumentChange, Key};
 use flux_resourceset_model::{
     Body, CLUSTERS, Cluster, Component, Definition, DnsName, Expiry, FREEZES, Freeze, Layer,
-    PLATFORM_COMPONENTS, PROFILES, Profile, RESOURCE_TYPES, Resource, ResourceType, Rules, SOURCES, Source,
-    TOMBSTONES, Tombstone, Types, Violation,
+    PLATFORM_COMPONENTS, PROFILES, PackedBody, Profile, RESOURCE_TYPES, Resource, ResourceType, Rules,
+    SOURCES, Source, TOMBSTONES, Tombstone, Types, Violation,
 };
 use imbl::{OrdMap, OrdSet};
+use litemap::LiteMap;
 
 use crate::input::Target;
 use crate::labels::{Labels, Selectors};
 use crate::ready::Ready;
+use crate::referrers::{Number, Referrers};
 use crate::stack::Stacks;
 
 /// One document of a fleet.
 #[derive(Debug)]
 pub struct Document {
     revision: u64,
-    body: Box<[u8]>,
+    body: PackedBody,
     resource: Resource,
     /// Of what clusters refer to and Flux gets.
-    ready: Option<Ready>,
+    ready: Option<Box<Ready>>,
+    /// Among those that refer to others.
+    number: Option<Number>,
 }
 
 impl Document {
@@ -37,8 +42,8 @@ impl Document {
     }
 
     /// The body as stored: canonical JSON, an object.
-    pub fn body(&self) -> &[u8] {
-        &self.body
+    pub fn body(&self) -> Cow<'_, [u8]> {
+        self.body.get(&self.resource)
     }
 
     /// The cluster that it is or holds.
@@ -55,21 +60,21 @@ impl Document {
 
     pub(crate) fn component(&self) -> Option<Target<'_, Component>> {
         match &self.resource {
-            Resource::Component(is) => Some(Target { is, ready: self.ready.as_ref()? }),
+            Resource::Component(is) => Some(Target { is, ready: self.ready.as_deref()? }),
             _ => None,
         }
     }
 
     pub(crate) fn definition(&self) -> Option<Target<'_, Definition>> {
         match &self.resource {
-            Resource::Definition(is) => Some(Target { is, ready: self.ready.as_ref()? }),
+            Resource::Definition(is) => Some(Target { is, ready: self.ready.as_deref()? }),
             _ => None,
         }
     }
 
     /// The body as a value.
     pub(crate) fn to_body(&self) -> Body {
-        serde_json::from_slice(&self.body).unwrap_or_default()
+        serde_json::from_slice(&self.body()).unwrap_or_default()
     }
 }
 
@@ -117,7 +122,7 @@ pub struct Fleet {
     tables: BTreeMap<Arc<str>, Table>,
     holders: OrdMap<DnsName, Holder>,
     /// Which documents refer to a definition or a catalog entry.
-    referrers: OrdMap<Key, OrdSet<Key>>,
+    referrers: Referrers,
     /// Of every subject.
     labels: Labels,
     /// Of every profile.
@@ -139,7 +144,7 @@ impl Fleet {
             types: Types::built_in(),
             tables: BTreeMap::new(),
             holders: OrdMap::new(),
-            referrers: OrdMap::new(),
+            referrers: Referrers::default(),
             labels: Labels::default(),
             selectors: Selectors::default(),
             stacks: Stacks::default(),
@@ -161,17 +166,21 @@ impl Fleet {
     ) -> Result<Self, LoadError> {
         let mut fleet = Fleet::empty(rules);
         let mut documents: Vec<_> = documents.into_iter().collect();
-        // What a document is, is said by its type; and so each cluster is selected once.
-        documents.sort_by_key(|(key, ..)| (key.kind != RESOURCE_TYPES, key.kind != PROFILES));
+        // What a document is, is said by its type; what is referred to is there to be shared; and so each
+        // cluster is selected once.
+        documents.sort_by_key(|(key, ..)| match key.kind.as_str() {
+            RESOURCE_TYPES => 0,
+            CLUSTERS | TOMBSTONES => 3,
+            PROFILES => 2,
+            _ => 1,
+        });
         for (key, written, body) in documents {
             fleet.put(&key, written, &body)?;
         }
         fleet.revision = revision;
         fleet.settle_undisputed()?;
-        for (target, referrers) in &fleet.referrers {
-            if fleet.get(target).is_none() {
-                return Err(fleet.dangling(target, referrers.get_min()));
-            }
+        if let Some(target) = fleet.referrers.targets().find(|target| fleet.get(target).is_none()) {
+            return Err(fleet.dangling(target));
         }
         Ok(fleet)
     }
@@ -245,8 +254,18 @@ impl Fleet {
     }
 
     /// The documents that refer to `key`, ordered by type and id.
-    pub fn referrers(&self, key: &Key) -> impl Iterator<Item = &Key> {
-        self.referrers.get(key).into_iter().flatten()
+    pub fn referrers(&self, key: &Key) -> Vec<Key> {
+        self.referrer_names(key).into_iter().map(|(plural, id)| Key::new(plural, id)).collect()
+    }
+
+    /// The same by their types and ids.
+    pub(crate) fn referrer_names(&self, key: &Key) -> Vec<(&str, &str)> {
+        self.referrers.of(key)
+    }
+
+    /// Whether a document refers to `key`.
+    pub(crate) fn is_referred_to(&self, key: &Key) -> bool {
+        self.referrers.is_target(key)
     }
 
     pub(crate) fn holder(&self, dns: &str) -> Option<&Holder> {
@@ -298,7 +317,7 @@ impl Fleet {
     /// Every freeze, by id.
     pub fn freezes(&self) -> impl Iterator<Item = &Freeze> {
         self.list(FREEZES).filter_map(|(_, document)| match &document.resource {
-            Resource::Freeze(freeze) => Some(freeze),
+            Resource::Freeze(freeze) => Some(&**freeze),
             _ => None,
         })
     }
@@ -337,7 +356,7 @@ impl Fleet {
     }
 
     pub(crate) fn put(&mut self, key: &Key, revision: u64, body: &[u8]) -> Result<(), LoadError> {
-        let document = self.read(key, revision, body)?;
+        let mut document = self.read(key, revision, body)?;
         let resource = &document.resource;
         for dns in dns_of(resource) {
             if let Some(other) = self.other_holder(key, dns) {
@@ -345,27 +364,33 @@ impl Fleet {
             }
         }
         self.remove(key);
-        let id: Arc<str> = key.id.as_str().into();
-        self.index(key, &id, resource);
+        let id: Arc<str> = match resource {
+            Resource::Cluster(cluster) if *cluster.id == *key.id => Arc::clone(&cluster.id),
+            _ => key.id.as_str().into(),
+        };
+        self.index(&id, resource);
         if let Resource::Type(definition) = resource {
             let types = self.types.with(definition);
             self.types = types.map_err(|error| LoadError::new(key, error.0))?;
             self.read_again(&definition.plural)?;
         }
-        let table = match self.tables.get_mut(key.kind.as_str()) {
-            Some(table) => table,
-            None => self.tables.entry(key.kind.as_str().into()).or_default(),
+        let plural = match self.tables.get_key_value(key.kind.as_str()) {
+            Some((plural, _)) => Arc::clone(plural),
+            None => key.kind.as_str().into(),
         };
-        table.insert(id, Arc::new(document));
+        let targets = references_of(&document.resource);
+        document.number = (!targets.is_empty()).then(|| self.referrers.add(&plural, &id, targets));
+        self.tables.entry(plural).or_default().insert(id, Arc::new(document));
         Ok(())
     }
 
     fn read(&self, key: &Key, revision: u64, body: &[u8]) -> Result<Document, LoadError> {
         let unknown = || LoadError::new(key, "this release does not know the type; a newer one wrote it");
         let kind = self.types.of(&key.kind).ok_or_else(unknown)?;
-        let object: Body = serde_json::from_slice(body)
-            .map_err(|error| LoadError::new(key, format!("is not a JSON object: {error}")))?;
-        let resource = kind.parse(object).map_err(|error| LoadError::new(key, error.0))?;
+        let mut resource = kind.read(body).map_err(|error| LoadError::new(key, error.0))?;
+        if let Resource::Cluster(cluster) = &mut resource {
+            self.share(cluster);
+        }
         let ready = match &resource {
             Resource::Component(component) => Some(Ready::component(component)),
             Resource::Definition(definition) => Some(Ready::definition(kind, definition)),
@@ -374,15 +399,36 @@ impl Fleet {
         // Without it the input would be missing from answers.
         let ready =
             ready.map(|ready| ready.ok_or_else(|| LoadError::new(key, "cannot be written as an input")));
-        Ok(Document { revision, body: body.into(), resource, ready: ready.transpose()? })
+        let (body, ready) = (PackedBody::of(body, &resource), ready.transpose()?.map(Box::new));
+        Ok(Document { revision, body, resource, ready, number: None })
+    }
+
+    /// Makes `cluster` share with the fleet what many clusters have.
+    fn share(&self, cluster: &mut Cluster) {
+        let Cluster { environment, labels, layer, .. } = cluster;
+        self.labels.share(environment, labels);
+        let share = |table: Option<&Table>, id: &mut Arc<str>| {
+            if let Some((known, _)) = table.and_then(|table| table.get_key_value(&**id)) {
+                *id = Arc::clone(known);
+            }
+        };
+        let components = self.table(PLATFORM_COMPONENTS);
+        layer.platform_components.iter_mut().for_each(|one| share(components, &mut one.id));
+        for (plural, references) in layer.references.iter_mut() {
+            let table = self.table(plural);
+            references.iter_mut().for_each(|one| share(table, &mut one.id));
+        }
+        let mut patches: Vec<_> = std::mem::take(&mut layer.patches).into_iter().collect();
+        patches.iter_mut().for_each(|(id, _)| share(components, id));
+        layer.patches = LiteMap::from_sorted_store_unchecked(patches);
     }
 
     /// Reads every document of the type `plural`, which is another type now, anew.
     fn read_again(&mut self, plural: &str) -> Result<(), LoadError> {
         let Some(table) = self.tables.get(plural) else { return Ok(()) };
         let again = |(id, document): (&Arc<str>, &Arc<Document>)| {
-            let again = self.read(&Key::new(plural, &**id), document.revision, &document.body)?;
-            Ok((Arc::clone(id), Arc::new(again)))
+            let again = self.read(&Key::new(plural, &**id), document.revision, &document.body())?;
+            Ok((Arc::clone(id), Arc::new(Document { number: document.number, ..again })))
         };
         let table = table.iter().map(again).collect::<Result<Table, LoadError>>()?;
         self.tables.insert(plural.into(), table);
@@ -411,27 +457,18 @@ impl Fleet {
         for dns in dns_of(&document.resource) {
             self.holders.remove(&DnsName::new(dns));
         }
-        for target in references_of(&document.resource) {
-            let left = self.referrers.get_mut(&target).map(|referrers| {
-                referrers.remove(key);
-                referrers.len()
-            });
-            if left == Some(0) {
-                self.referrers.remove(&target);
-            }
+        if let Some(number) = document.number {
+            self.referrers.remove(number, &references_of(&document.resource));
         }
     }
 
-    fn index(&mut self, key: &Key, id: &Arc<str>, resource: &Resource) {
+    fn index(&mut self, id: &Arc<str>, resource: &Resource) {
         let holder = match resource {
             Resource::Cluster(_) => Holder::Cluster(id.clone()),
             _ => Holder::Tombstone(id.clone()),
         };
         for dns in dns_of(resource) {
             self.holders.insert(DnsName::new(dns), holder.clone());
-        }
-        for target in references_of(resource) {
-            self.referrers.entry(target).or_default().insert(key.clone());
         }
         if let Resource::Profile(profile) = resource {
             self.selectors.insert(id, &profile.selector);
@@ -450,13 +487,10 @@ impl Fleet {
     fn refuse_dangling(&self, key: &Key) -> Result<(), LoadError> {
         let Some(document) = self.tables.get(key.kind.as_str()).and_then(|table| table.get(key.id.as_str()))
         else {
-            return match self.referrers.get(key) {
-                Some(referrers) => Err(self.dangling(key, referrers.get_min())),
-                None => Ok(()),
-            };
+            return if self.is_referred_to(key) { Err(self.dangling(key)) } else { Ok(()) };
         };
         match references_of(&document.resource).into_iter().find(|target| self.get(target).is_none()) {
-            Some(target) => Err(self.dangling(&target, Some(key))),
+            Some(target) => Err(LoadError::new(key, missing(&target))),
             None => Ok(()),
         }
     }
@@ -470,10 +504,13 @@ impl Fleet {
         Ok(())
     }
 
-    fn dangling(&self, target: &Key, referrer: Option<&Key>) -> LoadError {
-        let reason = format!("refers to {target}, which does not exist");
-        LoadError::new(referrer.unwrap_or(target), reason)
+    fn dangling(&self, target: &Key) -> LoadError {
+        LoadError::new(self.referrers(target).first().unwrap_or(target), missing(target))
     }
+}
+
+fn missing(target: &Key) -> String {
+    format!("refers to {target}, which does not exist")
 }
 
 impl fmt::Debug for Fleet {

@@ -6,9 +6,11 @@ use std::sync::Arc;
 
 use flux_resourceset_model::{Anchor, Cluster, Selector};
 use imbl::{OrdMap, OrdSet};
+use litemap::LiteMap;
 
 /// The label under which every cluster has its id, which selects one cluster and so needs no index.
 const ID: &str = "id";
+const ENVIRONMENT: &str = "environment";
 
 type Ids = OrdSet<Arc<str>>;
 
@@ -40,6 +42,12 @@ impl Index {
         }
     }
 
+    /// The texts of a label as they are here.
+    fn known(&self, key: &str, value: &str) -> Option<(Arc<str>, Arc<str>)> {
+        let (key, values) = self.0.get_key_value(key)?;
+        Some((Arc::clone(key), Arc::clone(values.get_key_value(value)?.0)))
+    }
+
     fn get(&self, key: &str, value: &str) -> Option<&Ids> {
         self.0.get(key)?.get(value)
     }
@@ -56,6 +64,16 @@ pub(crate) struct Labels(Index);
 impl Labels {
     pub(crate) fn insert(&mut self, id: &Arc<str>, cluster: &Cluster) {
         labels(cluster).for_each(|(key, value)| self.0.insert(key, value, id));
+    }
+
+    /// Makes a cluster's labels share the texts that others have.
+    pub(crate) fn share(&self, environment: &mut Arc<str>, labels: &mut LiteMap<Arc<str>, Arc<str>>) {
+        if let Some((_, known)) = self.0.known(ENVIRONMENT, environment) {
+            *environment = known;
+        }
+        let known = |(key, value): (Arc<str>, Arc<str>)| self.0.known(&key, &value).unwrap_or((key, value));
+        let shared: Vec<_> = std::mem::take(labels).into_iter().map(known).collect();
+        *labels = LiteMap::from_sorted_store_unchecked(shared);
     }
 
     pub(crate) fn remove(&mut self, id: &str, cluster: &Cluster) {
@@ -90,8 +108,8 @@ impl Labels {
 
 /// What selectors can ask about beside the id.
 fn labels(cluster: &Cluster) -> impl Iterator<Item = (&str, &str)> {
-    let own = cluster.labels.iter().map(|(key, value)| (key.as_str(), value.as_str()));
-    own.chain([("environment", cluster.environment.as_str())])
+    let own = cluster.labels.iter().map(|(key, value)| (&**key, &**value));
+    own.chain([(ENVIRONMENT, &*cluster.environment)])
 }
 
 /// Selectors, each by one label without which it does not hold.
@@ -125,7 +143,7 @@ impl Selectors {
 
     /// The ids among whose selectors are all that hold for `cluster`, each once.
     pub(crate) fn candidates<'a>(&'a self, cluster: &'a Cluster) -> impl Iterator<Item = &'a Arc<str>> {
-        let labels = labels(cluster).chain([(ID, cluster.id.as_str())]);
+        let labels = labels(cluster).chain([(ID, &*cluster.id)]);
         let labelled = labels.flat_map(|(key, value)| {
             [self.by_value.get(key, value), self.by_key.get(key, "")].into_iter().flatten().flatten()
         });

@@ -1,9 +1,10 @@
 //! What a cluster's profiles say of an input and what the cluster says over it.
 
 use std::borrow::Cow;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, LazyLock};
 
-use flux_resourceset_model::{ComponentReference, Patches, Reference};
+use flux_resourceset_model::{ComponentOverrides, ComponentReference, Overrides, Patches, Reference};
 
 use crate::release::merge_release;
 
@@ -28,16 +29,16 @@ impl Layered for ComponentReference {
 
     fn over(&self, below: &Self) -> Self {
         // Taken apart whole, so that a field which is added cannot be forgotten here.
-        let ComponentReference { id, exclude, enabled, oci_tag, component_path, on_remove, release } = self;
-        ComponentReference {
-            id: id.clone(),
+        let ComponentOverrides { exclude, enabled, oci_tag, component_path, on_remove, release } = &**self;
+        let said = ComponentOverrides {
             exclude: *exclude,
             enabled: enabled.or(below.enabled),
             oci_tag: oci_tag.as_ref().or(below.oci_tag.as_ref()).cloned(),
             component_path: component_path.as_ref().or(below.component_path.as_ref()).cloned(),
             on_remove: on_remove.or(below.on_remove),
             release: merge_release(&below.release, release),
-        }
+        };
+        ComponentReference::new(Arc::clone(&self.id), said)
     }
 }
 
@@ -51,15 +52,12 @@ impl Layered for Reference {
     }
 
     fn over(&self, below: &Self) -> Self {
-        let Reference { id, exclude, on_remove, overrides } = self;
+        let Overrides { exclude, on_remove, overrides } = &**self;
         let mut merged = below.overrides.clone();
         merged.extend(overrides.iter().map(|(field, value)| (field.clone(), value.clone())));
-        Reference {
-            id: id.clone(),
-            exclude: *exclude,
-            on_remove: on_remove.or(below.on_remove),
-            overrides: merged,
-        }
+        let said =
+            Overrides { exclude: *exclude, on_remove: on_remove.or(below.on_remove), overrides: merged };
+        Reference::new(Arc::clone(&self.id), said)
     }
 }
 
@@ -209,19 +207,19 @@ pub(crate) struct SaidPatches<'a> {
     pub(crate) own: Option<&'a Patches>,
 }
 
-static NO_PATCHES: Patches = Patches::new();
+static NO_PATCHES: LazyLock<Patches> = LazyLock::new(Patches::default);
 
 impl<'a> SaidPatches<'a> {
     pub(crate) fn merged(self) -> Cow<'a, Patches> {
         let Some(profiles) = self.profiles.filter(|profiles| !profiles.is_empty()) else {
-            return Cow::Borrowed(self.own.unwrap_or(&NO_PATCHES));
+            return Cow::Borrowed(self.own.unwrap_or_else(|| &NO_PATCHES));
         };
         if self.own.is_none_or(Patches::is_empty) && self.unset.is_none_or(BTreeSet::is_empty) {
             return Cow::Borrowed(profiles);
         }
-        let mut merged = profiles.clone();
+        let mut merged = profiles.to_map();
         over(&mut merged, self.unset, self.own);
-        Cow::Owned(merged)
+        Cow::Owned(Patches::from(&merged))
     }
 
     /// Whether anything is said, be it that nothing holds.
@@ -242,10 +240,13 @@ impl<'a> SaidPatches<'a> {
 }
 
 /// Puts what a layer says of one component's patches over those of the lower ones.
-pub(crate) fn over(patches: &mut Patches, unset: Option<&BTreeSet<String>>, set: Option<&Patches>) {
+pub(crate) fn over(
+    patches: &mut BTreeMap<String, String>,
+    unset: Option<&BTreeSet<String>>,
+    set: Option<&Patches>,
+) {
     for key in unset.into_iter().flatten() {
         patches.remove(key);
     }
-    let set = set.into_iter().flatten();
-    patches.extend(set.map(|(key, value)| (key.clone(), value.clone())));
+    patches.extend(set.map(Patches::to_map).into_iter().flatten());
 }

@@ -35,6 +35,7 @@ mod part;
 mod plan;
 mod prepare;
 mod ready;
+mod referrers;
 mod refusal;
 mod release;
 mod requirement;

@@ -105,7 +105,7 @@ impl<'a> List<'a> {
         let filter = self.1;
         // What is held was not taken off the list yet.
         self.0.subjects().filter_map(|id| self.0.subject(id)).filter(move |cluster| {
-            filter.environment.as_ref().is_none_or(|wanted| *wanted == cluster.environment)
+            filter.environment.as_ref().is_none_or(|wanted| **wanted == *cluster.environment)
                 && filter.shard.is_none_or(|shard| shard.holds(&cluster.id))
         })
     }

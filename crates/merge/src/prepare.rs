@@ -316,7 +316,7 @@ impl<'a> Draft<'a> {
 
     /// Whether a cluster, held or not, refers to a document of the type.
     fn in_use(&self, plural: &str) -> bool {
-        self.after.list(plural).any(|(id, _)| self.after.referrers(&Key::new(plural, id)).next().is_some())
+        self.after.list(plural).any(|(id, _)| self.after.is_referred_to(&Key::new(plural, id)))
     }
 
     /// A cluster may come back over its own tombstone, under the name it had; former names come with it.
@@ -401,7 +401,7 @@ impl<'a> Draft<'a> {
                 self.forget_field(&says, &key.id);
             }
         }
-        let referrers: Vec<Key> = self.after.referrers(key).cloned().collect();
+        let referrers: Vec<Key> = self.after.referrers(key);
         if !referrers.is_empty() && !force {
             return Err(Refusal::Referenced { key: key.clone(), by: referrers });
         }
@@ -534,7 +534,7 @@ impl<'a> Draft<'a> {
     }
 
     fn prepared(self) -> Prepared {
-        let bytes = |fleet: &Fleet, key: &Key| fleet.get(key).map(|document| document.body().to_vec());
+        let bytes = |fleet: &Fleet, key: &Key| fleet.get(key).map(|document| document.body().into_owned());
         let changed = self.touched.iter().filter(|key| bytes(self.before, key) != bytes(&self.after, key));
         let documents: Vec<_> =
             changed.map(|key| DocumentChange { key: key.clone(), body: bytes(&self.after, key) }).collect();

@@ -46,8 +46,8 @@ enum Own<'a> {
     OnRemove(OnRemove),
     Text(&'a str),
     Value(&'a Value),
-    Patches(Cow<'a, Patches>),
     Release(Cow<'a, Body>),
+    Patches(Cow<'a, Patches>),
 }
 
 impl Ready {
@@ -153,6 +153,7 @@ impl Ready {
             };
             out.extend_from_slice(&text[copied..range.start]);
             match own {
+                Some(Own::Patches(patches)) => out.extend_from_slice(patches.as_json().as_bytes()),
                 Some(own) => write(&own, out),
                 None => out.extend_from_slice(cluster),
             }

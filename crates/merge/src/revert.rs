@@ -183,7 +183,7 @@ pub(crate) fn dependents_first(fleet: &Fleet, keys: BTreeSet<Key>) -> Vec<Key> {
         keys.into_iter().partition(|key| key.kind == RESOURCE_TYPES);
     let mut ordered = Vec::new();
     while !keys.is_empty() {
-        let free = |key: &&Key| !fleet.referrers(key).any(|referrer| keys.contains(referrer));
+        let free = |key: &&Key| !fleet.referrers(key).iter().any(|referrer| keys.contains(referrer));
         let next: BTreeSet<Key> = keys.iter().filter(free).cloned().collect();
         // What is stored refers to nothing in circles; if it did, the order would not matter.
         let next = if next.is_empty() { keys.clone() } else { next };

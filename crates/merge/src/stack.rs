@@ -36,8 +36,8 @@ pub(crate) struct Stack {
     documents: Vec<Arc<Document>>,
     pub(crate) components: Given<ComponentReference>,
     /// By the plural of their type.
-    pub(crate) references: BTreeMap<String, Given<Reference>>,
-    pub(crate) patches: BTreeMap<String, Patches>,
+    pub(crate) references: BTreeMap<Arc<str>, Given<Reference>>,
+    pub(crate) patches: BTreeMap<Arc<str>, Patches>,
     /// What they leave undecided; a cluster may decide it.
     clashes: Vec<Clash>,
 }
@@ -46,12 +46,12 @@ impl Stack {
     fn of(names: Names, documents: Vec<Arc<Document>>) -> Self {
         let profiles: Vec<&Profile> = documents.iter().filter_map(|document| document.profile()).collect();
         let layers = || profiles.iter().map(|profile| &profile.layer);
-        let plurals: BTreeSet<&String> = layers().flat_map(|layer| layer.references.keys()).collect();
-        let of_type = |plural: &String| {
+        let plurals: BTreeSet<&Arc<str>> = layers().flat_map(|layer| layer.references.keys()).collect();
+        let of_type = |plural: &Arc<str>| {
             let lists = layers().filter_map(|layer| layer.references.get(plural).map(Vec::as_slice));
             (plural.clone(), Given::of(lists))
         };
-        let mut patches: BTreeMap<String, Patches> = BTreeMap::new();
+        let mut patches: BTreeMap<Arc<str>, BTreeMap<String, String>> = BTreeMap::new();
         for layer in layers() {
             for id in layer.patches.keys().chain(layer.unset_patches.keys()) {
                 let merged = patches.entry(id.clone()).or_default();
@@ -62,7 +62,7 @@ impl Stack {
         Stack {
             components: Given::of(layers().map(|layer| layer.platform_components.as_slice())),
             references: plurals.into_iter().map(of_type).collect(),
-            patches,
+            patches: patches.into_iter().map(|(id, merged)| (id, Patches::from(&merged))).collect(),
             clashes: clashes(&profiles),
             names,
             documents,

@@ -1,12 +1,13 @@
 //! A cluster: its identity, what it refers to, and where it differs from the catalog.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use serde::Deserialize;
-use serde_json::Value;
+use litemap::LiteMap;
 
 use crate::expiry::Expiry;
-use crate::layer::{Layer, read};
+use crate::fields::Fields;
+use crate::layer::Layer;
 use crate::violation::Violation;
 use crate::{Body, DnsName, PLATFORM_COMPONENTS, Rules, Unreadable};
 
@@ -14,17 +15,17 @@ use crate::{Body, DnsName, PLATFORM_COMPONENTS, Rules, Unreadable};
 #[derive(Debug, Clone, PartialEq)]
 pub struct Cluster {
     /// DNS-1123 label; immutable. Left out of a create, it is the `cluster_name`.
-    pub id: String,
+    pub id: Arc<str>,
     /// DNS-1123 label.
-    pub cluster_name: String,
+    pub cluster_name: Arc<str>,
     /// As written; compared through [`crate::DnsName`].
-    pub cluster_dns: String,
+    pub cluster_dns: Arc<str>,
     /// Former DNS names under which it still polls, as written.
-    pub aliases: Vec<String>,
+    pub aliases: Box<[Box<str>]>,
     /// One of [`Rules::environments`].
-    pub environment: String,
+    pub environment: Arc<str>,
     /// Kubernetes labels; `environment` and `id` are never among them.
-    pub labels: BTreeMap<String, String>,
+    pub labels: LiteMap<Arc<str>, Arc<str>>,
     /// What it was reported to run, as written; `None` where nobody said.
     pub kubernetes_version: Option<Box<str>>,
     /// What it says itself, over what its profiles say.
@@ -33,35 +34,25 @@ pub struct Cluster {
     pub expiring: Box<[Expiry]>,
 }
 
-#[derive(Deserialize)]
-struct Identity {
-    id: String,
-    cluster_name: String,
-    cluster_dns: String,
-    #[serde(default)]
-    aliases: Vec<String>,
-    environment: String,
-    #[serde(default)]
-    labels: BTreeMap<String, String>,
-    kubernetes_version: Option<Box<str>>,
-}
-
 impl Cluster {
     /// `types` are the plurals of the types that it may refer to.
-    pub(crate) fn parse(mut body: Body, types: &[String]) -> Result<Self, Unreadable> {
-        let expiring = expiring(&body, types);
-        let layer = Layer::take(&mut body, types)?;
-        let written: Identity = read(body.into())?;
+    pub(crate) fn read(fields: &Fields<'_>, types: &[String]) -> Result<Self, Unreadable> {
+        let text = |name| fields.required::<Box<str>>(name).map(Arc::from);
+        let labels: BTreeMap<Box<str>, Box<str>> = fields.or_default("labels")?;
+        let id = text("id")?;
+        let name: Box<str> = fields.required("cluster_name")?;
         Ok(Cluster {
-            id: written.id,
-            cluster_name: written.cluster_name,
-            cluster_dns: written.cluster_dns,
-            aliases: written.aliases,
-            environment: written.environment,
-            labels: written.labels,
-            kubernetes_version: written.kubernetes_version,
-            layer,
-            expiring,
+            cluster_name: if *name == *id { Arc::clone(&id) } else { name.into() },
+            id,
+            cluster_dns: text("cluster_dns")?,
+            aliases: fields.or_default("aliases")?,
+            environment: text("environment")?,
+            labels: LiteMap::from_sorted_store_unchecked(
+                labels.into_iter().map(|(key, value)| (key.into(), value.into())).collect(),
+            ),
+            kubernetes_version: fields.optional::<Option<_>>("kubernetes_version")?.flatten(),
+            layer: Layer::read(fields, types)?,
+            expiring: expiring(fields, types)?,
         })
     }
 
@@ -70,19 +61,19 @@ impl Cluster {
         match key {
             "environment" => Some(&self.environment),
             "id" => Some(&self.id),
-            _ => self.labels.get(key).map(String::as_str),
+            _ => self.labels.get(key).map(|value| &**value),
         }
     }
 
     /// Every DNS name under which it polls, as written.
     pub fn dns_names(&self) -> impl Iterator<Item = &str> {
-        std::iter::once(self.cluster_dns.as_str()).chain(self.aliases.iter().map(String::as_str))
+        std::iter::once(&*self.cluster_dns).chain(self.aliases.iter().map(|alias| &**alias))
     }
 
     /// What JSON Schema cannot say of a cluster by itself.
     pub(crate) fn check(&self, body: &Body, rules: &Rules) -> Vec<Violation> {
         let mut found = Vec::new();
-        if !rules.environments.contains(&self.environment) {
+        if !rules.environments.iter().any(|one| **one == *self.environment) {
             let allowed = rules.environments.join(", ");
             let message =
                 format!("`{}` is not one of this fleet's environments: {allowed}", self.environment);
@@ -100,10 +91,16 @@ impl Cluster {
     }
 }
 
-/// Until when the references in the document `body` stand that say so.
-fn expiring(body: &Body, types: &[String]) -> Box<[Expiry]> {
-    let plurals = types.iter().map(String::as_str).chain([PLATFORM_COMPONENTS]);
-    let references =
-        plurals.flat_map(|plural| body.get(plural).and_then(Value::as_array).into_iter().flatten());
-    references.filter_map(|reference| Expiry::parse(reference.get("expires")?.as_str()?)).collect()
+/// Until when the references in the document stand that say so.
+fn expiring(fields: &Fields<'_>, types: &[String]) -> Result<Box<[Expiry]>, Unreadable> {
+    let mut found = Vec::new();
+    for plural in types.iter().map(String::as_str).chain([PLATFORM_COMPONENTS]) {
+        // Hardly any does.
+        if fields.text(plural).is_some_and(|list| list.contains("expires")) {
+            let references: Vec<Body> = fields.or_default(plural)?;
+            let expiries = references.iter().filter_map(|one| Expiry::parse(one.get("expires")?.as_str()?));
+            found.extend(expiries);
+        }
+    }
+    Ok(found.into())
 }

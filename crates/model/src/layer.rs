@@ -2,84 +2,19 @@
 //! over each other by the merge.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use serde::Deserialize;
+use litemap::LiteMap;
 use serde_json::Value;
 
-use crate::component::{Delivery, OnRemove, check_release};
+use crate::component::{Delivery, check_release};
 use crate::expiry::Expiry;
+use crate::fields::Fields;
 use crate::patch_key::{check_helm_keys, check_substitute_keys};
+use crate::patches::Patches;
+use crate::reference::{ComponentReference, REMARKS, Reference, Written, write_text};
 use crate::violation::Violation;
 use crate::{Body, PATCHES, PLATFORM_COMPONENTS, UNSET_PATCHES, Unreadable};
-
-/// The values of one component, by patch key.
-pub type Patches = BTreeMap<String, String>;
-
-/// What of a reference is about the reference itself and in no input.
-pub(crate) const REMARKS: [&str; 2] = ["note", "expires"];
-
-/// Whether every reference can say the field of itself, so that it is no property of a definition there.
-pub(crate) fn is_said_of_references(field: &str) -> bool {
-    field == "exclude" || REMARKS.contains(&field)
-}
-
-/// A reference to a catalog entry, with what it overrides.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-pub struct ComponentReference {
-    /// The component's id.
-    pub id: String,
-    /// Whether the component is taken out of what lower layers refer to; then nothing else is said of it.
-    #[serde(default)]
-    pub exclude: bool,
-    /// `None`: what a lower layer says, else the catalog, else true.
-    pub enabled: Option<bool>,
-    /// `None`: a lower layer's, else the catalog's.
-    pub oci_tag: Option<String>,
-    /// `None`: a lower layer's, else the catalog's.
-    pub component_path: Option<String>,
-    /// `None`: a lower layer's, else the catalog's.
-    pub on_remove: Option<OnRemove>,
-    /// Merged into what lower layers and the catalog say, key by key at every depth.
-    #[serde(default)]
-    pub release: Body,
-}
-
-/// A reference to a definition of any other type.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-pub struct Reference {
-    /// The definition's id.
-    pub id: String,
-    /// Whether the definition is taken out of what lower layers refer to; then nothing else is said of it.
-    #[serde(default)]
-    pub exclude: bool,
-    /// `None`: a lower layer's, else the definition's.
-    pub on_remove: Option<OnRemove>,
-    /// What stands for the definition's properties here, each whole.
-    #[serde(flatten)]
-    pub overrides: Body,
-}
-
-impl ComponentReference {
-    /// One that says nothing of the component `id`.
-    pub fn to(id: &str) -> Self {
-        ComponentReference {
-            id: id.into(),
-            exclude: false,
-            enabled: None,
-            oci_tag: None,
-            component_path: None,
-            on_remove: None,
-            release: Body::new(),
-        }
-    }
-}
-
-impl Reference {
-    /// One that says nothing of the definition `id`.
-    pub fn to(id: &str) -> Self {
-        Reference { id: id.into(), exclude: false, on_remove: None, overrides: Body::new() }
-    }
-}
 
 /// What one cluster or profile carries.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -87,39 +22,53 @@ pub struct Layer {
     /// In the order in which they are answered.
     pub platform_components: Vec<ComponentReference>,
     /// By the type's plural, in the order in which they are answered.
-    pub references: BTreeMap<String, Vec<Reference>>,
+    pub references: LiteMap<Arc<str>, Vec<Reference>>,
     /// By component id.
-    pub patches: BTreeMap<String, Patches>,
+    pub patches: LiteMap<Arc<str>, Patches>,
     /// Patch keys of lower layers that do not hold here, by component id.
-    pub unset_patches: BTreeMap<String, BTreeSet<String>>,
-}
-
-#[derive(Deserialize)]
-struct Written {
-    #[serde(default)]
-    platform_components: Vec<ComponentReference>,
-    #[serde(default)]
-    patches: BTreeMap<String, Patches>,
-    #[serde(default)]
-    unset_patches: BTreeMap<String, BTreeSet<String>>,
+    pub unset_patches: LiteMap<Arc<str>, BTreeSet<String>>,
 }
 
 impl Layer {
-    /// Takes the layer out of `body`; `types` are the plurals of the types that it may refer to.
-    pub(crate) fn take(body: &mut Body, types: &[String]) -> Result<Self, Unreadable> {
+    /// Reads the layer that a document has among its `fields`; `types` are the plurals of the types that it
+    /// may refer to.
+    pub(crate) fn read(fields: &Fields<'_>, types: &[String]) -> Result<Self, Unreadable> {
         let mut references = BTreeMap::new();
         for plural in types {
-            if let Some(list) = body.remove(plural) {
-                let mut list: Vec<Reference> = read(list)?;
-                let remarks = list.iter_mut().map(|reference| &mut reference.overrides);
-                remarks.for_each(|overrides| overrides.retain(|field, _| !REMARKS.contains(&field.as_str())));
+            if let Some(mut list) = fields.optional::<Vec<_>>(plural)? {
+                list.shrink_to_fit();
                 references.insert(plural.clone(), list);
             }
         }
-        let own = [PLATFORM_COMPONENTS, PATCHES, UNSET_PATCHES];
-        let own: Body = own.into_iter().filter_map(|field| body.remove_entry(field)).collect();
-        let Written { platform_components, patches, unset_patches } = read(own.into())?;
-        Ok(Layer { platform_components, references, patches, unset_patches })
+        let mut platform_components: Vec<_> = fields.or_default(PLATFORM_COMPONENTS)?;
+        platform_components.shrink_to_fit();
+        Ok(Layer {
+            platform_components,
+            references: by_id(references),
+            patches: by_id(fields.or_default(PATCHES)?),
+            unset_patches: by_id(fields.or_default(UNSET_PATCHES)?),
+        })
+    }
+
+    /// The fields of a document that say this, as JSON by their names. What is there and empty is not
+    /// told apart from what is not there.
+    pub(crate) fn to_fields(&self) -> BTreeMap<&str, String> {
+        let mut fields = BTreeMap::new();
+        if !self.platform_components.is_empty() {
+            fields.insert(PLATFORM_COMPONENTS, list(&self.platform_components));
+        }
+        fields.extend(self.references.iter().map(|(plural, references)| (&**plural, list(references))));
+        if !self.patches.is_empty() {
+            let patches =
+                self.patches.iter().map(|(id, patches)| (id, patches.as_json().as_bytes().to_vec()));
+            fields.insert(PATCHES, object(patches));
+        }
+        if !self.unset_patches.is_empty() {
+            let unset = self.unset_patches.iter();
+            let unset = unset.map(|(id, keys)| (id, serde_json::to_vec(keys).unwrap_or_default()));
+            fields.insert(UNSET_PATCHES, object(unset));
+        }
+        fields
     }
 
     /// What it speaks of, each by the plural of its type and its id; some more than once.
@@ -127,9 +76,9 @@ impl Layer {
         let components = self.platform_components.iter().map(|reference| &reference.id);
         let components = components.chain(self.patches.keys()).chain(self.unset_patches.keys());
         let definitions = self.references.iter().flat_map(|(plural, references)| {
-            references.iter().map(move |reference| (plural.as_str(), reference.id.as_str()))
+            references.iter().map(move |reference| (&**plural, &*reference.id))
         });
-        components.map(|id| (PLATFORM_COMPONENTS, id.as_str())).chain(definitions)
+        components.map(|id| (PLATFORM_COMPONENTS, &**id)).chain(definitions)
     }
 
     /// Where in the document it stands that the `at`th reference of the type `plural` does.
@@ -140,9 +89,9 @@ impl Layer {
     /// Where in the list of its type the reference to `id` stands.
     pub fn position(&self, plural: &str, id: &str) -> Option<usize> {
         if plural == PLATFORM_COMPONENTS {
-            return self.platform_components.iter().position(|reference| reference.id == id);
+            return self.platform_components.iter().position(|reference| *reference.id == *id);
         }
-        self.references.get(plural)?.iter().position(|reference| reference.id == id)
+        self.references.get(plural)?.iter().position(|reference| *reference.id == *id)
     }
 
     /// Whether it takes the input `id` of the type `plural` out of what lower layers refer to; `None`: it
@@ -158,16 +107,16 @@ impl Layer {
     /// What JSON Schema cannot say of the layer that the document `body` carries.
     pub(crate) fn check(&self, body: &Body) -> Vec<Violation> {
         let mut found = Vec::new();
-        let components = self.platform_components.iter().map(|reference| reference.id.as_str());
+        let components = self.platform_components.iter().map(|reference| &*reference.id);
         found.extend(repeated(PLATFORM_COMPONENTS, components));
         for (plural, references) in &self.references {
-            found.extend(repeated(plural, references.iter().map(|reference| reference.id.as_str())));
+            found.extend(repeated(plural, references.iter().map(|reference| &*reference.id)));
         }
-        let plurals = self.references.keys().map(String::as_str).chain([PLATFORM_COMPONENTS]);
+        let plurals = self.references.keys().map(|plural| &**plural).chain([PLATFORM_COMPONENTS]);
         found.extend(plurals.flat_map(|plural| remarks(plural, body)));
         for (id, keys) in &self.unset_patches {
-            let both = |key: &&String| self.patches.get(id).is_some_and(|set| set.contains_key(*key));
-            if let Some(key) = keys.iter().find(both) {
+            let set = self.patches.get(id).map(Patches::to_map).unwrap_or_default();
+            if let Some(key) = keys.iter().find(|key| set.contains_key(*key)) {
                 let message = format!("`{key}` is set under {PATCHES}/{id} here: leave one of the two out");
                 found.push(Violation::new(format!("/{UNSET_PATCHES}/{id}"), "repeated", message));
             }
@@ -179,12 +128,12 @@ impl Layer {
     pub fn check_delivery(&self, id: &str, delivery: Delivery) -> Vec<Violation> {
         let mut found = Vec::new();
         let references = self.platform_components.iter().enumerate();
-        for (at, reference) in references.filter(|(_, reference)| reference.id == id) {
+        for (at, reference) in references.filter(|(_, reference)| *reference.id == *id) {
             let pointer = format!("/{PLATFORM_COMPONENTS}/{at}/release");
             found.extend(check_release(&reference.release, delivery, &pointer));
         }
         if let Some(patches) = self.patches.get(id) {
-            let pointer = format!("/{PATCHES}/{id}");
+            let (pointer, patches) = (format!("/{PATCHES}/{id}"), patches.to_map());
             found.extend(match delivery {
                 Delivery::Helm => check_helm_keys(patches.keys().map(String::as_str), &pointer),
                 Delivery::Kustomize => check_substitute_keys(patches.keys().map(String::as_str), &pointer),
@@ -194,8 +143,36 @@ impl Layer {
     }
 }
 
-pub(crate) fn read<T: serde::de::DeserializeOwned>(value: Value) -> Result<T, Unreadable> {
-    serde_json::from_value(value).map_err(|error| Unreadable(error.to_string()))
+fn list(references: &[impl Written]) -> String {
+    let mut out = vec![b'['];
+    for (at, reference) in references.iter().enumerate() {
+        if at > 0 {
+            out.push(b',');
+        }
+        reference.write(&mut out);
+    }
+    out.push(b']');
+    String::from_utf8(out).unwrap_or_default()
+}
+
+fn object<'a>(entries: impl Iterator<Item = (&'a Arc<str>, Vec<u8>)>) -> String {
+    let mut out = vec![b'{'];
+    for (id, value) in entries {
+        if out.len() > 1 {
+            out.push(b',');
+        }
+        write_text(id, &mut out);
+        out.push(b':');
+        out.extend(value);
+    }
+    out.push(b'}');
+    String::from_utf8(out).unwrap_or_default()
+}
+
+fn by_id<T>(entries: BTreeMap<String, T>) -> LiteMap<Arc<str>, T> {
+    let entries: Vec<_> = entries.into_iter().map(|(id, entry)| (id.into(), entry)).collect();
+    // Sorted already, and no larger than need be.
+    LiteMap::from_sorted_store_unchecked(entries)
 }
 
 /// What is wrong with what the references of `body` under `plural` say of themselves.

@@ -4,7 +4,8 @@ use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 use serde_json::Number;
 
-use crate::layer::{Layer, read};
+use crate::fields::Fields;
+use crate::layer::Layer;
 use crate::{Body, Cluster, Selector, Unreadable, Violation};
 
 /// A layer over the catalog, for the clusters that it selects.
@@ -20,13 +21,8 @@ pub struct Profile {
     pub layer: Layer,
 }
 
-#[derive(Deserialize)]
-struct Written {
-    id: String,
-    selector: String,
-    #[serde(default, deserialize_with = "whole")]
-    priority: i64,
-}
+#[derive(Deserialize, Default)]
+struct Priority(#[serde(deserialize_with = "whole")] i64);
 
 /// A whole number as JSON Schema has it: 10.0 is one, and some write 10 so.
 fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
@@ -42,11 +38,11 @@ impl Profile {
     }
 
     /// `types` are the plurals of the types that it may refer to.
-    pub(crate) fn parse(mut body: Body, types: &[String]) -> Result<Self, Unreadable> {
-        let layer = Layer::take(&mut body, types)?;
-        let Written { id, selector, priority } = read(body.into())?;
+    pub(crate) fn read(fields: &Fields<'_>, types: &[String]) -> Result<Self, Unreadable> {
+        let selector: String = fields.required("selector")?;
         let selector = selector.parse().map_err(|error| Unreadable(format!("`selector`: {error}")))?;
-        Ok(Profile { id, selector, priority, layer })
+        let Priority(priority) = fields.or_default("priority")?;
+        Ok(Profile { id: fields.required("id")?, selector, priority, layer: Layer::read(fields, types)? })
     }
 
     /// What JSON Schema cannot say of a profile by itself.
@@ -64,10 +60,8 @@ mod tests {
     #[test]
     fn a_priority_is_whole_however_it_is_written() {
         let priority = |priority: Value| {
-            let Value::Object(body) = json!({"id": "x", "selector": "", "priority": priority}) else {
-                unreachable!()
-            };
-            Profile::parse(body, &[]).map(|profile| profile.priority).ok()
+            let body = json!({"id": "x", "selector": "", "priority": priority}).to_string();
+            Profile::read(&Fields::of(body.as_bytes()).ok()?, &[]).map(|profile| profile.priority).ok()
         };
         for (written, read) in [
             (json!(10), Some(10)),

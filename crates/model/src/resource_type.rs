@@ -7,6 +7,7 @@ use jsonschema::{JsonType, ValidationError, Validator};
 use serde_json::Value;
 
 use crate::change::{Key, Part};
+use crate::fields::Fields;
 use crate::text::check_text;
 use crate::type_definition::{TypeDefinition, default_of, validator};
 use crate::violation::Violation;
@@ -55,21 +56,21 @@ pub struct ResourceType {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Resource {
     /// Of type `clusters`.
-    Cluster(Cluster),
+    Cluster(Box<Cluster>),
     /// Of type `profiles`.
-    Profile(Profile),
+    Profile(Box<Profile>),
     /// Of type `platform_components`.
-    Component(Component),
+    Component(Box<Component>),
     /// Of a type that is declared as data.
-    Definition(Definition),
+    Definition(Box<Definition>),
     /// Of type `tombstones`.
-    Tombstone(Tombstone),
+    Tombstone(Box<Tombstone>),
     /// Of type `freezes`.
-    Freeze(Freeze),
+    Freeze(Box<Freeze>),
     /// Of type `sources`.
-    Source(Source),
+    Source(Box<Source>),
     /// Of type `resource_types`.
-    Type(TypeDefinition),
+    Type(Box<TypeDefinition>),
 }
 
 /// How a field holds parts.
@@ -208,16 +209,32 @@ impl ResourceType {
     }
 
     /// Reads a stored body. What the type does not know is passed over.
+    pub fn read(&self, body: &[u8]) -> Result<Resource, Unreadable> {
+        let types = &self.declared.references;
+        Ok(match self.declared.role {
+            Role::Cluster => Resource::Cluster(Cluster::read(&Fields::of(body)?, types)?.into()),
+            Role::Profile => Resource::Profile(Profile::read(&Fields::of(body)?, types)?.into()),
+            _ => {
+                let body = serde_json::from_slice(body);
+                return self
+                    .parse(body.map_err(|error| Unreadable(format!("is not a JSON object: {error}")))?);
+            }
+        })
+    }
+
+    /// The same of a body that was taken apart already.
     pub fn parse(&self, body: Body) -> Result<Resource, Unreadable> {
         Ok(match self.declared.role {
-            Role::Cluster => Resource::Cluster(Cluster::parse(body, &self.declared.references)?),
-            Role::Profile => Resource::Profile(Profile::parse(body, &self.declared.references)?),
-            Role::Component => Resource::Component(Component::parse(body)?),
-            Role::Definition => Resource::Definition(Definition::parse(body)?),
-            Role::Tombstone => Resource::Tombstone(Tombstone::parse(body, &self.declared.references)?),
-            Role::Freeze => Resource::Freeze(Freeze::parse(body)?),
-            Role::Source => Resource::Source(Source::parse(body)?),
-            Role::Type => Resource::Type(TypeDefinition::parse(body)?),
+            Role::Cluster | Role::Profile => {
+                let body = serde_json::to_vec(&body).map_err(|error| Unreadable(error.to_string()))?;
+                return self.read(&body);
+            }
+            Role::Component => Resource::Component(Component::parse(body)?.into()),
+            Role::Definition => Resource::Definition(Definition::parse(body)?.into()),
+            Role::Tombstone => Resource::Tombstone(Tombstone::parse(body, &self.declared.references)?.into()),
+            Role::Freeze => Resource::Freeze(Freeze::parse(body)?.into()),
+            Role::Source => Resource::Source(Source::parse(body)?.into()),
+            Role::Type => Resource::Type(TypeDefinition::parse(body)?.into()),
         })
     }
 

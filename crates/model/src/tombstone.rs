@@ -3,6 +3,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::fields::Fields;
 use crate::{Body, Cluster, Unreadable};
 
 /// A deleted cluster. Its id and DNS names stay its own.
@@ -54,7 +55,11 @@ impl Tombstone {
         let Written { id, cluster_dns, held, cluster } = written;
         let aliases = cluster.get("aliases").and_then(Value::as_array).into_iter().flatten();
         let aliases = aliases.filter_map(Value::as_str).map(String::from).collect();
-        let held = held.then(|| Cluster::parse(cluster.clone(), types)).transpose()?.map(Box::new);
+        let held = held.then(|| {
+            let body = serde_json::to_vec(&cluster).map_err(|error| Unreadable(error.to_string()))?;
+            Cluster::read(&Fields::of(&body)?, types).map(Box::new)
+        });
+        let held = held.transpose()?;
         Ok(Tombstone { id, cluster_dns, aliases, cluster, held })
     }
 }

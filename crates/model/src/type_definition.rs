@@ -6,7 +6,7 @@ use jsonschema::Validator;
 use serde_json::{Value, json};
 
 use crate::built_in::{RESOURCE_TYPES, label, on_remove, text};
-use crate::layer::is_said_of_references;
+use crate::reference::is_said_of_references;
 use crate::resource_type::{Declaration, Role};
 use crate::violation::Violation;
 use crate::{Body, Unreadable};

@@ -3,7 +3,7 @@
 use std::sync::{Arc, LazyLock};
 
 use crate::built_in::{independent, of_clusters};
-use crate::layer::is_said_of_references;
+use crate::reference::is_said_of_references;
 use crate::resource_type::ResourceType;
 use crate::type_definition::TypeDefinition;
 use crate::violation::Violation;

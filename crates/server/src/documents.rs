@@ -35,14 +35,14 @@ pub(crate) fn list(fleet: &Fleet, kind: &ResourceType, query: &Query) -> Result<
         if !selection.has(fleet, id) {
             continue;
         }
-        if !filters.is_empty() && !matches(document.body(), &filters)? {
+        if !filters.is_empty() && !matches(&document.body(), &filters)? {
             continue;
         }
         if total >= offset && listed < limit {
             if listed > 0 {
                 out.push(b',');
             }
-            out.extend_from_slice(document.body());
+            out.extend_from_slice(&document.body());
             listed += 1;
         }
         total += 1;
@@ -66,7 +66,7 @@ fn matches(body: &[u8], filters: &[(&str, &str)]) -> Result<bool, ApiError> {
 /// One document, or 304 where the client has it already.
 pub(crate) fn read(fleet: &Fleet, key: &Key, precondition: &Precondition) -> Result<Answer, ApiError> {
     let document = fleet.get(key).ok_or_else(|| no_such_document(key))?;
-    answered(Bytes::copy_from_slice(document.body()), document.revision(), precondition)
+    answered(Bytes::from(document.body().into_owned()), document.revision(), precondition)
 }
 
 /// A cluster's document with its profiles worked into it, and which these are, the lowest first.

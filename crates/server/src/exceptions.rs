@@ -75,7 +75,7 @@ impl Asked {
             return Err(invalid("type", &format!("must be one of {}", polled.join(", "))));
         }
         Ok(Asked {
-            cluster: selection::cluster(fleet, query)?.map(|cluster| cluster.id.clone()),
+            cluster: selection::cluster(fleet, query)?.map(|cluster| cluster.id.to_string()),
             selectors: selection::label_selector(query)?.into_iter().chain(profile).collect(),
             kind,
             input: text("input"),

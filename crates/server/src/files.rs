@@ -1,6 +1,6 @@
 //! The whole fleet as a file, and files that belong to a source, applied.
 
-use flux_resourceset_merge::{Disputed, Files, Fleet};
+use flux_resourceset_merge::{Disputed, Document, Files, Fleet};
 use flux_resourceset_model::Violation;
 use flux_resourceset_model::change::{DocumentChange, Key, Operation};
 use flux_resourceset_store::Store;
@@ -160,7 +160,7 @@ pub(crate) fn answer_plan(planned: &Planned, disputed: &[Violation]) -> Result<A
         Ok(json!({
             "type": change.key.kind, "id": change.key.id,
             "change": what_became(before.is_some(), change),
-            "before": parsed(before.map(|document| document.body()))?,
+            "before": parsed(before.map(Document::body).as_deref())?,
             "after": parsed(change.body.as_deref())?,
         }))
     };

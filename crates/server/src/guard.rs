@@ -118,7 +118,7 @@ fn gathered(fleet: &Fleet, since: &Since, prepared: &Prepared) -> Plan {
 fn changed(before: &Fleet, after: &Fleet, plural: &str) -> Vec<Key> {
     let differs = |id: &str| {
         let key = Key::new(plural, id);
-        let body = |fleet: &Fleet| fleet.get(&key).map(|document| document.body().to_vec());
+        let body = |fleet: &Fleet| fleet.get(&key).map(|document| document.body().into_owned());
         (body(before) != body(after)).then_some(key)
     };
     let ids = before.list(plural).chain(after.list(plural)).map(|(id, _)| id);

@@ -90,7 +90,7 @@ impl Done {
         });
         let before = || {
             let document = self.before.fleet.get(key)?;
-            Some((document.body().to_vec(), document.revision()))
+            Some((document.body().into_owned(), document.revision()))
         };
         written.or_else(before).ok_or_else(|| ApiError::internal("a write left no document and met none"))
     }
@@ -343,7 +343,7 @@ impl Condition {
     fn check(&self, fleet: &Fleet) -> Result<(), ApiError> {
         let document = fleet.get(&self.key);
         let tag = document.and_then(|document| match &self.part {
-            None => Some(EntityTag::of(document.revision(), document.body())),
+            None => Some(EntityTag::of(document.revision(), &document.body())),
             Some(part) => {
                 let part = fleet.part(&self.key, part)?;
                 Some(EntityTag::of(document.revision(), &bytes_of(&part)))

@@ -80,7 +80,7 @@ impl Place {
                 .references
                 .get(plural)?
                 .iter()
-                .position(|one| one.id == id && !one.overrides.is_empty());
+                .position(|one| *one.id == *id && !one.overrides.is_empty());
             at.map(|at| Layer::pointer(plural, at))
         })
     }
@@ -137,14 +137,14 @@ fn overridden(fleet: &Fleet, cluster: &Cluster) -> Vec<Violation> {
 /// What `layer` says something of instead of definitions of the type `plural`.
 fn overriding<'a>(layer: &'a Layer, plural: &str) -> impl Iterator<Item = &'a str> {
     let references = layer.references.get(plural).into_iter().flatten();
-    references.filter(|reference| !reference.overrides.is_empty()).map(|reference| reference.id.as_str())
+    references.filter(|reference| !reference.overrides.is_empty()).map(|reference| &*reference.id)
 }
 
 /// What is wrong with what each of the cluster's profiles says of `id` by itself.
 fn said_alone(fleet: &Fleet, cluster: &Cluster, plural: &str, id: &str) -> Vec<Violation> {
     let references =
         fleet.profiles_of(&cluster.id).filter_map(|profile| profile.layer.references.get(plural));
-    let of_id = references.flatten().filter(|reference| reference.id == id);
+    let of_id = references.flatten().filter(|reference| *reference.id == *id);
     of_id.flat_map(|top| overrides(fleet, plural, Said { top, below: None })).collect()
 }
 
@@ -194,7 +194,8 @@ fn values(fleet: &Fleet, cluster: &Cluster, one: &Assigned<'_>) -> Vec<Violation
         return Vec::new();
     }
     let values = input.release.get("values").unwrap_or(&Value::Null);
-    let keys = || input.patches.keys().map(String::as_str);
+    let patches = input.patches.to_map();
+    let keys = || patches.keys().map(String::as_str);
     let mut wrong = check_helm_values(keys(), values, "");
     // Each layer alone is judged by itself; put over each other keys may still be in each other's way.
     let has = |layer: &Layer| layer.patches.contains_key(input.id);
@@ -207,7 +208,7 @@ fn values(fleet: &Fleet, cluster: &Cluster, one: &Assigned<'_>) -> Vec<Violation
         false => Place::of_patches(fleet, cluster, input.id).all(wrong).collect(),
     };
     // Each patch stands there as written and escaped.
-    let patches: usize = input.patches.values().map(|value| 2 * value.len() + BYTES_FOR_A_KEY).sum();
+    let patches: usize = patches.values().map(|value| 2 * value.len() + BYTES_FOR_A_KEY).sum();
     let bytes = patches + length_in_go(values.to_string().as_bytes());
     if bytes > MAX_CONFIG_MAP_BYTES {
         let message = format!(

@@ -1,6 +1,7 @@
 //! What one layer says, a cluster's own or a profile's, judged beside what it refers to.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use flux_resourceset_model::change::Key;
 use flux_resourceset_model::{
@@ -48,14 +49,14 @@ fn places(layer: &Layer, key: &Key) -> Vec<String> {
         pointers.extend(here);
     };
     if key.kind != PLATFORM_COMPONENTS {
-        let references = layer.references.get(&key.kind).into_iter().flatten();
+        let references = layer.references.get(key.kind.as_str()).into_iter().flatten();
         references.enumerate().for_each(|(at, one)| referred(at, &one.id));
         return pointers;
     }
     layer.platform_components.iter().enumerate().for_each(|(at, one)| referred(at, &one.id));
     let of_keys = [
-        (PATCHES, layer.patches.contains_key(&key.id)),
-        (UNSET_PATCHES, layer.unset_patches.contains_key(&key.id)),
+        (PATCHES, layer.patches.contains_key(key.id.as_str())),
+        (UNSET_PATCHES, layer.unset_patches.contains_key(key.id.as_str())),
     ];
     let spoken_of = of_keys.into_iter().filter(|(_, spoken_of)| *spoken_of);
     pointers.extend(spoken_of.map(|(field, _)| format!("/{field}/{}", key.id)));
@@ -65,7 +66,7 @@ fn places(layer: &Layer, key: &Key) -> Vec<String> {
 /// What is wrong with what `layer` says of components, by how they are delivered.
 pub(super) fn deliveries(fleet: &Fleet, layer: &Layer) -> Vec<Violation> {
     let referred = layer.platform_components.iter().map(|reference| &reference.id);
-    let ids: BTreeSet<&String> = referred.chain(layer.patches.keys()).collect();
+    let ids: BTreeSet<&Arc<str>> = referred.chain(layer.patches.keys()).collect();
     let known = ids.into_iter().filter_map(|id| Some((id, fleet.component(id)?)));
     known.flat_map(|(id, component)| layer.check_delivery(id, component.delivery)).collect()
 }
@@ -79,7 +80,7 @@ pub(super) fn overrides(fleet: &Fleet, plural: &str, said: Said<'_, Reference>) 
     if own.is_empty() {
         return Vec::new();
     }
-    let Some(document) = fleet.get(&Key::new(plural, &reference.id)) else { return Vec::new() };
+    let Some(document) = fleet.get(&Key::new(plural, &*reference.id)) else { return Vec::new() };
     let definition = document.to_body();
     let mut whole = definition.clone();
     whole.extend(own);

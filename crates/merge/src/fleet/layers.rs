@@ -20,7 +20,7 @@ impl Fleet {
         candidates
             .filter_map(|id| self.subject(id))
             .filter(|cluster| selector.matches(|key| cluster.label(key)))
-            .map(|cluster| cluster.id.as_str())
+            .map(|cluster| &*cluster.id)
     }
 
     /// One profile.

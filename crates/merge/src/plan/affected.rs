@@ -88,10 +88,10 @@ fn of_type<'a>(fleet: &'a Fleet, plural: &str) -> Vec<(&'a str, &'a str)> {
 /// The clusters, held ones too, that refer to `key` by themselves or in a profile.
 fn getting<'a>(fleet: &'a Fleet, key: &Key) -> Vec<&'a str> {
     let mut found = Vec::new();
-    for referrer in fleet.referrers(key) {
-        match referrer.kind.as_str() {
-            CLUSTERS | TOMBSTONES => found.push(referrer.id.as_str()),
-            PROFILES => found.extend(fleet.audience(&referrer.id)),
+    for (plural, id) in fleet.referrer_names(key) {
+        match plural {
+            CLUSTERS | TOMBSTONES => found.push(id),
+            PROFILES => found.extend(fleet.audience(id)),
             _ => {}
         }
     }

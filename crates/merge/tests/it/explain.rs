@@ -44,7 +44,7 @@ pub(crate) fn rebuilt(fields: &[ExplainedField]) -> Value {
 }
 
 fn body(fleet: &Fleet, key: &Key) -> Body {
-    serde_json::from_slice(fleet.get(key).unwrap().body()).unwrap()
+    serde_json::from_slice(&fleet.get(key).unwrap().body()).unwrap()
 }
 
 /// `fleet` without what stands at `field` of `document`, if that leaves a document that can be read.

@@ -178,7 +178,7 @@ fn tombstones_come_with_a_deletion_or_into_an_empty_fleet() {
     let operation = Operation::new(Verb::Create, Key::new("tombstones", "k"), Some(odd));
     let refused = History::new().fleet.prepare(&[operation]).unwrap_err();
     insta::assert_snapshot!(refused.violations().iter().map(|one| format!("{one}\n")).collect::<String>(), @r#"
-    invalid type: integer `7`, expected a string (unreadable)
+    `environment`: invalid type: integer `7`, expected a string (unreadable)
     /cluster/cluster_dns: its `cluster_dns` is another one than the tombstone's (tombstone)
     /cluster/environment: 7 is not a string; write "7" (type)
     "#);

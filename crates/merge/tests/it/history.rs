@@ -39,7 +39,8 @@ impl History {
 pub(crate) fn documents(fleet: &Fleet) -> Documents {
     let table = |plural: &str| {
         let list = fleet.list(plural);
-        list.map(|(id, document)| (id.to_owned(), serde_json::from_slice(document.body()).unwrap())).collect()
+        list.map(|(id, document)| (id.to_owned(), serde_json::from_slice(&document.body()).unwrap()))
+            .collect()
     };
     fleet.types().iter().map(|kind| (kind.plural().to_owned(), table(kind.plural()))).collect()
 }

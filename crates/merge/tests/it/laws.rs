@@ -111,7 +111,7 @@ proptest! {
         prop_assert_eq!(documents(&anew), documents(&fleet));
         prop_assert_eq!(answers(&anew), answers(&fleet));
         for (key, _, _) in stored(&fleet) {
-            prop_assert!(anew.referrers(&key).eq(fleet.referrers(&key)), "{}", key);
+            prop_assert!(anew.referrers(&key) == fleet.referrers(&key), "{}", key);
         }
     }
 

@@ -45,7 +45,7 @@ fn act() -> impl Strategy<Value = Act> {
 }
 
 fn body(fleet: &Fleet, key: &Key) -> Option<Body> {
-    fleet.get(key).map(|document| serde_json::from_slice(document.body()).unwrap())
+    fleet.get(key).map(|document| serde_json::from_slice(&document.body()).unwrap())
 }
 
 /// What the log says of a write.
@@ -152,7 +152,7 @@ proptest! {
             }
             let touched = |key: &Key| expected.keys().any(|other| other.id == key.id);
             for (key, _, bytes) in stored(&history.fleet).into_iter().filter(|(key, ..)| !touched(key)) {
-                prop_assert_eq!(undone.fleet.get(&key).map(|document| document.body()), Some(&bytes[..]), "{}", key);
+                prop_assert_eq!(undone.fleet.get(&key).map(|document| document.body().into_owned()), Some(bytes.to_vec()), "{}", key);
             }
         }
     }

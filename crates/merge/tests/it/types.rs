@@ -306,7 +306,7 @@ proptest! {
         let plurals = |fleet: &Fleet| fleet.types().iter().map(|kind| kind.plural().to_owned()).collect::<Vec<_>>();
         prop_assert_eq!(plurals(&anew), plurals(&fleet));
         for (key, _, _) in stored(&fleet) {
-            prop_assert!(anew.referrers(&key).eq(fleet.referrers(&key)), "{}", key);
+            prop_assert!(anew.referrers(&key) == fleet.referrers(&key), "{}", key);
         }
     }
 
@@ -410,7 +410,7 @@ fn past(before: &Fleet, documents: &[DocumentChange]) -> Vec<PastChange> {
     let body = |bytes: &[u8]| serde_json::from_slice(bytes).unwrap();
     let changes = documents.iter().map(|change| PastChange {
         key: change.key.clone(),
-        before: before.get(&change.key).map(|document| body(document.body())),
+        before: before.get(&change.key).map(|document| body(&document.body())),
         after: change.body.as_deref().map(body),
     });
     changes.collect()

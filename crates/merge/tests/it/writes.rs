@@ -236,7 +236,7 @@ fn a_protected_cluster_is_held_before_it_is_wiped() {
     let mut forced = History { fleet: history.fleet.clone() };
     forced.write(&[Operation { force: true, ..delete }]).unwrap();
     let restored = |fleet: &Fleet| {
-        serde_json::from_slice::<Value>(fleet.get(&Key::new("tombstones", "c")).unwrap().body()).unwrap()["cluster"].clone()
+        serde_json::from_slice::<Value>(&fleet.get(&Key::new("tombstones", "c")).unwrap().body()).unwrap()["cluster"].clone()
     };
     assert_eq!(restored(&forced.fleet)["namespaces"], json!([]));
     let body = restored(&history.fleet);

@@ -1,0 +1,51 @@
+//! A stored document taken apart into its fields, each of which is read on its own: those of clusters depend on
+//! the types of the fleet.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::Unreadable;
+
+/// The fields of a JSON object, not read yet.
+pub(crate) struct Fields<'a>(BTreeMap<String, &'a RawValue>);
+
+impl<'a> Fields<'a> {
+    pub(crate) fn of(body: &'a [u8]) -> Result<Self, Unreadable> {
+        let fields = serde_json::from_slice(body);
+        fields.map(Fields).map_err(|error| Unreadable(format!("is not a JSON object: {error}")))
+    }
+
+    /// Those that are not among `others`.
+    pub(crate) fn without<T>(self, others: &BTreeMap<&str, T>) -> Self {
+        Fields(self.0.into_iter().filter(|(name, _)| !others.contains_key(name.as_str())).collect())
+    }
+
+    /// Every field by its name, as it is written.
+    pub(crate) fn texts(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.get()))
+    }
+
+    /// The field as it is written.
+    pub(crate) fn text(&self, name: &str) -> Option<&'a str> {
+        self.0.get(name).map(|value| value.get())
+    }
+
+    pub(crate) fn optional<T: Deserialize<'a>>(&self, name: &str) -> Result<Option<T>, Unreadable> {
+        let value = self.text(name).map(serde_json::from_str).transpose();
+        value.map_err(|error| {
+            let error = error.to_string();
+            // The place is one within the field, which helps nobody.
+            Unreadable(format!("`{name}`: {}", error.split(" at line ").next().unwrap_or(&error)))
+        })
+    }
+
+    pub(crate) fn or_default<T: Deserialize<'a> + Default>(&self, name: &str) -> Result<T, Unreadable> {
+        Ok(self.optional(name)?.unwrap_or_default())
+    }
+
+    pub(crate) fn required<T: Deserialize<'a>>(&self, name: &str) -> Result<T, Unreadable> {
+        self.optional(name)?.ok_or_else(|| Unreadable(format!("missing field `{name}`")))
+    }
+}
