@@ -14,6 +14,9 @@ macro_rules! tests {
         $(
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $case() {
+                if !<crate::backend::$backend as crate::backend::Backend>::is_there() {
+                    return;
+                }
                 let backend = <crate::backend::$backend as crate::backend::Backend>::new().await;
                 crate::$module::$case(backend).await;
             }
@@ -85,4 +88,6 @@ macro_rules! lasting_store {
 
 every_store!(memory: Memory);
 every_store!(sqlite: Sqlite);
+every_store!(postgres: Postgres);
 lasting_store!(sqlite_reopened: Sqlite);
+lasting_store!(postgres_reopened: Postgres);
