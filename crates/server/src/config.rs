@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use flux_resourceset_store::PostgresUrl;
+
 use crate::percent;
 
 const DEFAULT_DATABASE_URL: &str = "sqlite://data/flux-resourceset.db?mode=rwc";
@@ -50,6 +52,8 @@ pub enum Database {
         /// Whether it is made where there is none; never in read-only mode.
         create: bool,
     },
+    /// In a PostgreSQL database; the store in it is made where there is none, never in read-only mode.
+    Postgres(PostgresUrl),
 }
 
 /// How log lines look.
@@ -104,7 +108,7 @@ pub struct Limits {
 pub struct Config {
     /// `API_MODE`: `read-only` (default) or `crud`.
     pub api_mode: ApiMode,
-    /// `STORE_BACKEND` and `DATABASE_URL`.
+    /// `STORE_BACKEND`, `DATABASE_URL` and `DATABASE_CA_FILE`.
     pub database: Database,
     /// `AUTH_TOKEN`, the principal `reader`: reads everything current. Absent only beside `TOKENS_FILE`.
     pub read_token: Option<Token>,
@@ -356,21 +360,59 @@ fn limits(vars: &Reader<'_>) -> Result<Limits, ConfigError> {
     })
 }
 
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 enum Backend {
     Sqlite,
+    Postgres,
     Memory,
+}
+
+const BACKENDS: [(&str, Backend); 3] =
+    [("sqlite", Backend::Sqlite), ("postgres", Backend::Postgres), ("memory", Backend::Memory)];
+
+/// What `STORE_BACKEND` says; where it says nothing the URL does.
+fn backend(vars: &Reader<'_>, url: Option<&str>) -> Result<Backend, ConfigError> {
+    let is_postgres = |url: &str| url.starts_with("postgres:") || url.starts_with("postgresql:");
+    match vars.text("STORE_BACKEND")? {
+        Some(_) => vars.one_of("STORE_BACKEND", &BACKENDS),
+        None if url.is_some_and(is_postgres) => Ok(Backend::Postgres),
+        None => Ok(Backend::Sqlite),
+    }
 }
 
 fn database(vars: &Reader<'_>, api_mode: ApiMode) -> Result<Database, ConfigError> {
     let url = vars.text("DATABASE_URL")?;
-    match vars.one_of("STORE_BACKEND", &[("sqlite", Backend::Sqlite), ("memory", Backend::Memory)])? {
+    let backend = backend(vars, url)?;
+    let ca_file = vars.text("DATABASE_CA_FILE")?;
+    if ca_file.is_some() && backend != Backend::Postgres {
+        return Err(refused("DATABASE_CA_FILE", "is set, which is for PostgreSQL alone: unset it"));
+    }
+    match backend {
         Backend::Memory if url.is_some() => Err(refused(
             "DATABASE_URL",
             "is set while STORE_BACKEND is memory, which has no database: unset one of them",
         )),
         Backend::Memory => Ok(Database::Memory),
         Backend::Sqlite => sqlite(url.unwrap_or(DEFAULT_DATABASE_URL), api_mode),
+        Backend::Postgres => postgres(url, ca_file),
+    }
+}
+
+fn postgres(url: Option<&str>, ca_file: Option<&str>) -> Result<Database, ConfigError> {
+    let url = url.ok_or_else(|| {
+        refused(
+            "DATABASE_URL",
+            "is not set while STORE_BACKEND is postgres; it must look like postgres://user:password@host/database",
+        )
+    })?;
+    let url = PostgresUrl::parse(url).map_err(|sentence| refused("DATABASE_URL", sentence))?;
+    match ca_file {
+        None => Ok(Database::Postgres(url)),
+        Some(file) if url.uses_tls() => Ok(Database::Postgres(url.trusting(file))),
+        Some(_) => Err(refused(
+            "DATABASE_CA_FILE",
+            "is set while DATABASE_URL does not ask for TLS: add sslmode=require to it, or unset this",
+        )),
     }
 }
 
@@ -379,7 +421,7 @@ fn sqlite(url: &str, api_mode: ApiMode) -> Result<Database, ConfigError> {
     let wrong = |what: &str| refused("DATABASE_URL", what);
     let Some(rest) = url.strip_prefix("sqlite:") else {
         return Err(wrong(
-            "is no sqlite URL while STORE_BACKEND is sqlite; it must look like sqlite://path/to/file.db?mode=rwc",
+            "is no sqlite URL while STORE_BACKEND is sqlite; it must look like sqlite://path/to/file.db?mode=rwc, or like postgres://user:password@host/database with STORE_BACKEND=postgres or unset",
         ));
     };
     let rest = rest.strip_prefix("//").unwrap_or(rest);
@@ -488,9 +530,21 @@ mod tests {
             ("AUTH_TOKEN", &[("AUTH_TOKEN", "secret\n")]),
             ("CRUD_AUTH_TOKEN", &[("CRUD_AUTH_TOKEN", "")]),
             ("CRUD_AUTH_TOKEN", &[("CRUD_AUTH_TOKEN", "sécret")]),
-            ("STORE_BACKEND", &[("STORE_BACKEND", "postgres")]),
+            ("STORE_BACKEND", &[("STORE_BACKEND", "mysql")]),
+            ("DATABASE_URL", &[("STORE_BACKEND", "postgres")]),
+            ("DATABASE_URL", &[("STORE_BACKEND", "postgres"), ("DATABASE_URL", "sqlite://a.db")]),
+            ("DATABASE_URL", &[("STORE_BACKEND", "sqlite"), ("DATABASE_URL", "postgres://u:secret@h/db")]),
+            ("DATABASE_URL", &[("STORE_BACKEND", "memory"), ("DATABASE_URL", "postgres://u:secret@h/db")]),
             ("DATABASE_URL", &[("STORE_BACKEND", "memory"), ("DATABASE_URL", "sqlite://a.db")]),
-            ("DATABASE_URL", &[("DATABASE_URL", "postgres://u:secret@h/db")]),
+            ("DATABASE_URL", &[("DATABASE_URL", "postgres://u:secret@h")]),
+            ("DATABASE_URL", &[("DATABASE_URL", "postgres://u:secret@h/db?sslmode=prefer")]),
+            ("DATABASE_URL", &[("DATABASE_URL", "postgres://u:secret@h/db?password=secret&mode=rwc")]),
+            ("DATABASE_URL", &[("DATABASE_URL", "mysql://u:secret@h/db")]),
+            ("DATABASE_CA_FILE", &[("DATABASE_CA_FILE", "ca.pem")]),
+            (
+                "DATABASE_CA_FILE",
+                &[("DATABASE_CA_FILE", "ca.pem"), ("DATABASE_URL", "postgres://u:secret@h/db")],
+            ),
             ("DATABASE_URL", &[("DATABASE_URL", "sqlite://a.db?mode=rx")]),
             ("DATABASE_URL", &[("DATABASE_URL", "sqlite://a.db?cache=shared")]),
             ("DATABASE_URL", &[("DATABASE_URL", "sqlite://a%zz.db")]),
@@ -562,6 +616,21 @@ mod tests {
                 panic!("{url}")
             };
             assert_eq!(read, PathBuf::from(path));
+        }
+    }
+
+    #[test]
+    fn postgres_urls() {
+        let tls = ("DATABASE_URL", "postgres://u:hunter2@h/db?sslmode=require");
+        for pairs in [
+            &[tls][..],
+            &[tls, ("STORE_BACKEND", "postgres")],
+            &[("DATABASE_URL", "postgresql://u:hunter2@one,two:5433/db")],
+            &[tls, ("API_MODE", "crud"), ("DATABASE_CA_FILE", "ca.pem")],
+        ] {
+            let config = read(pairs).unwrap();
+            assert!(matches!(config.database, Database::Postgres(_)), "{pairs:?}");
+            assert!(!format!("{config:?}").contains("hunter2"));
         }
     }
 

@@ -72,24 +72,20 @@ pub(crate) struct Postgres {
     pub(crate) url: PostgresUrl,
 }
 
-/// The programs are looked for once; each test that misses them says so.
-fn shared_server() -> Option<&'static Server> {
-    static SERVER: OnceLock<Option<Server>> = OnceLock::new();
-    let server = SERVER.get_or_init(|| {
-        let programs = Programs::or_skip()?;
-        // Nothing here depends on what a loss of power would leave.
-        Some(Server::start(&programs, &["fsync=off"]).unwrap())
-    });
-    server.as_ref()
+/// Started by the first test that asks; it ends with this process.
+pub(crate) fn shared_server() -> &'static Server {
+    static SERVER: OnceLock<Server> = OnceLock::new();
+    // Nothing here depends on what a loss of power would leave.
+    SERVER.get_or_init(|| Server::start(&Programs::find().unwrap(), &["fsync=off"]).unwrap())
 }
 
 impl Backend for Postgres {
     fn is_there() -> bool {
-        shared_server().is_some()
+        Programs::or_skip().is_some()
     }
 
     async fn new() -> Self {
-        let url = shared_server().unwrap().new_database().unwrap();
+        let url = shared_server().new_database().unwrap();
         Postgres { url: PostgresUrl::parse(&url).unwrap() }
     }
 
