@@ -143,14 +143,14 @@ impl Server {
         self.run_sql("postgres", "SELECT pg_promote()").map(drop)
     }
 
-    /// The URL, through its socket, of a new and empty database.
+    /// The name of a new and empty database: `d0`, then `d1`, …
     ///
     /// # Errors
     /// Where it cannot be made.
     pub fn new_database(&self) -> io::Result<String> {
         let name = format!("d{}", self.databases.fetch_add(1, Ordering::Relaxed));
         self.run_sql("postgres", &format!("CREATE DATABASE {name} TEMPLATE template0"))?;
-        Ok(self.url(&name))
+        Ok(name)
     }
 
     /// The URL of `database` through the server's socket, which asks for no password.
@@ -183,6 +183,17 @@ impl Server {
     /// The folder of its data, which its own user alone may read.
     pub fn data(&self) -> PathBuf {
         self.folder.path().join("data")
+    }
+
+    /// Copies `file` beside its data, for it alone to read: a key, a certificate.
+    ///
+    /// # Errors
+    /// Where the file cannot be copied.
+    pub fn take(&self, file: &Path) -> io::Result<()> {
+        let name = file.file_name().ok_or_else(|| io::Error::other("a file has a name"))?;
+        let copy = self.folder.path().join(name);
+        fs::copy(file, &copy)?;
+        self.programs.give(&copy)
     }
 
     /// Its port on the loopback interface.

@@ -112,6 +112,12 @@ impl PostgresStore {
         })
     }
 
+    /// A handle has seen its store when it was opened: that there is none any more is no reason to wait.
+    fn error(&self, failure: Failure) -> Error {
+        let failure = if matches!(failure, Failure::Absent) { schema::replaced() } else { failure };
+        failure.of(&self.url)
+    }
+
     fn writers(&self) -> Result<&Lender, Failure> {
         self.writers.as_ref().ok_or_else(|| {
             let sentence = "this process may only read it: write through one that may write";
@@ -158,10 +164,7 @@ impl PostgresStore {
             if !matches!(appended, Err(Failure::Commit(_))) {
                 doubt.dispel();
             }
-            let appended = match appended {
-                Err(Failure::Absent) => return Err(schema::replaced()),
-                other => other?,
-            };
+            let appended = appended?;
             session.keep();
             match appended {
                 Appended::At(at) => {
@@ -215,14 +218,14 @@ macro_rules! ask {
             reading.end();
             Ok(answer)
         };
-        answer.await.map_err(|failure: Failure| failure.of(&$store.url))
+        answer.await.map_err(|failure: Failure| $store.error(failure))
     }};
 }
 
 #[async_trait]
 impl Store for PostgresStore {
     async fn head(&self) -> Result<(StoreId, Position), Error> {
-        let meta = self.meta().await.map_err(|failure| failure.of(&self.url))?;
+        let meta = self.meta().await.map_err(|failure| self.error(failure))?;
         Ok((meta.store, meta.head))
     }
 
@@ -234,7 +237,7 @@ impl Store for PostgresStore {
         if change_sets.is_empty() {
             return Ok(Committed::Done(Vec::new()));
         }
-        self.try_commit(expected, change_sets).await.map_err(|failure| failure.of(&self.url))
+        self.try_commit(expected, change_sets).await.map_err(|failure| self.error(failure))
     }
 
     async fn changes_since(&self, seen: Position, limit: usize) -> Result<Changes, Error> {
@@ -262,11 +265,11 @@ impl Store for PostgresStore {
     }
 
     async fn history_begins(&self) -> Result<u64, Error> {
-        Ok(self.meta().await.map_err(|failure| failure.of(&self.url))?.begins)
+        Ok(self.meta().await.map_err(|failure| self.error(failure))?.begins)
     }
 
     async fn forget(&self, before: i64) -> Result<u64, Error> {
-        self.try_forget(before).await.map_err(|failure| failure.of(&self.url))
+        self.try_forget(before).await.map_err(|failure| self.error(failure))
     }
 
     async fn wait(&self, seen: u64) {

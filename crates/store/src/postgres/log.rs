@@ -14,12 +14,8 @@ use crate::{Changes, ErrorKind, Past, Position, Snapshot, StoreId, Stored, rules
 
 /// The one row of meta, as it is when it is asked for.
 pub(super) async fn meta(session: &Session, reader: u32, known: Option<StoreId>) -> Result<Meta, Failure> {
-    let rows = session.query(&format!("SELECT {META} FROM flux_resourceset.meta"), &[]).await;
-    match (rows, known) {
-        (Ok(rows), _) => admit(rows.first().ok_or_else(failure::foreign)?, reader, known),
-        (Err(Failure::Absent), Some(_)) => Err(super::schema::replaced()),
-        (Err(failure), _) => Err(failure),
-    }
+    let rows = session.query(&format!("SELECT {META} FROM flux_resourceset.meta"), &[]).await?;
+    admit(rows.first().ok_or_else(failure::foreign)?, reader, known)
 }
 
 /// A transaction in which every question is about one moment.

@@ -20,7 +20,7 @@ fn server() -> Option<Server> {
 }
 
 fn database(server: &Server) -> PostgresUrl {
-    PostgresUrl::parse(&server.new_database().unwrap()).unwrap()
+    PostgresUrl::parse(&server.url(&server.new_database().unwrap())).unwrap()
 }
 
 async fn session(url: &PostgresUrl) -> Session {
@@ -100,22 +100,22 @@ async fn several_that_migrate_at_once_do_it_once(url: &PostgresUrl) {
 }
 
 async fn a_schema_that_is_not_ours_is_left_as_it_is(server: &Server, url: &PostgresUrl) {
-    let name = url.place().split(' ').nth(1).unwrap().to_owned();
+    let name = url.config().get_dbname().unwrap();
     server
-        .run_sql(&name, "CREATE SCHEMA flux_resourceset; CREATE TABLE flux_resourceset.theirs (x int)")
+        .run_sql(name, "CREATE SCHEMA flux_resourceset; CREATE TABLE flux_resourceset.theirs (x int)")
         .unwrap();
     for access in [CREATE, Access::ReadOnly] {
         let error = PostgresStore::open(url, access).await.unwrap_err();
         assert_eq!(error.kind, ErrorKind::Corrupt, "{error}");
     }
     // One of the right name is no more ours.
-    server.run_sql(&name, "CREATE TABLE flux_resourceset.meta (x int)").unwrap();
+    server.run_sql(name, "CREATE TABLE flux_resourceset.meta (x int)").unwrap();
     for access in [CREATE, Access::ReadOnly] {
         let error = PostgresStore::open(url, access).await.unwrap_err();
         assert_eq!(error.kind, ErrorKind::Corrupt, "{error}");
     }
     // An empty one is where an administrator wants the store.
-    server.run_sql(&name, "DROP SCHEMA flux_resourceset CASCADE; CREATE SCHEMA flux_resourceset").unwrap();
+    server.run_sql(name, "DROP SCHEMA flux_resourceset CASCADE; CREATE SCHEMA flux_resourceset").unwrap();
     PostgresStore::open(url, CREATE).await.unwrap();
 }
 

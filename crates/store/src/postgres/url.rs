@@ -16,7 +16,7 @@ const SILENCE: Duration = Duration::from_secs(15);
 /// leave the password out.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PostgresUrl {
-    config: Config,
+    config: Box<Config>,
     ca_file: Option<PathBuf>,
 }
 
@@ -58,7 +58,7 @@ impl PostgresUrl {
         config.ssl_mode(tls);
         check(&config)?;
         set_defaults(&mut config);
-        Ok(PostgresUrl { config, ca_file: None })
+        Ok(PostgresUrl { config: Box::new(config), ca_file: None })
     }
 
     /// The same, trusting the certificate authorities in `file` (PEM) and no others.

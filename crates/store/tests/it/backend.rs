@@ -69,6 +69,7 @@ impl Backend for Sqlite {
 
 /// A database of one server, which all tests of this process share.
 pub(crate) struct Postgres {
+    pub(crate) name: String,
     pub(crate) url: PostgresUrl,
 }
 
@@ -85,8 +86,8 @@ impl Backend for Postgres {
     }
 
     async fn new() -> Self {
-        let url = shared_server().new_database().unwrap();
-        Postgres { url: PostgresUrl::parse(&url).unwrap() }
+        let name = shared_server().new_database().unwrap();
+        Postgres { url: PostgresUrl::parse(&shared_server().url(&name)).unwrap(), name }
     }
 
     async fn open_for(&self, reader: u32) -> Result<Arc<dyn Store>, flux_resourceset_store::Error> {

@@ -5,6 +5,10 @@
 mod backend;
 mod cases;
 mod history;
+mod postgres_cut;
+mod postgres_server;
+mod postgres_tls;
+mod proxy;
 mod reopened;
 mod sqlite_file;
 mod sqlite_history;
