@@ -16,7 +16,7 @@ use super::failure::Failure;
 /// afterwards all the same.
 #[derive(Debug)]
 pub(super) struct Settlement {
-    /// The highest fence seen; a commit names it.
+    /// The fence last seen; a commit names it.
     fence: AtomicI64,
     unsaid: AtomicU64,
     settled: Mutex<u64>,
@@ -44,9 +44,9 @@ impl Settlement {
         self.fence.load(Ordering::Acquire)
     }
 
-    /// Takes note of the fence that stands in the store.
+    /// Takes note of the fence that stands in the store. It may be a lower one: a standby that lagged has it.
     pub(super) fn saw(&self, fence: i64) {
-        self.fence.fetch_max(fence, Ordering::AcqRel);
+        self.fence.store(fence, Ordering::Release);
     }
 
     /// To be held while a commit is under way.

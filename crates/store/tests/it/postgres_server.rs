@@ -110,6 +110,9 @@ async fn a_standby_is_refused_until_it_is_the_primary() {
     .await;
     // This is what it misses.
     standby.stop(Stop::Fast).unwrap();
+    store.head().await.unwrap();
+    let later = PostgresStore::open(&url, CREATE).await.unwrap();
+    later.head().await.unwrap();
     let head = position(&write(&both, vec![cluster("a", "2")]).await[0]);
     primary.stop(Stop::Immediate).unwrap();
     standby.start_again().unwrap();
