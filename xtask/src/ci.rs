@@ -12,6 +12,10 @@ use crate::{demo, e2e, static_programs};
 const PURE: [&str; 2] = ["flux-resourceset-model", "flux-resourceset-merge"];
 const IMPURE: [&str; 5] = ["tokio", "hyper", "rusqlite", "tokio-postgres", "ureq"];
 
+/// The programs that are released, and what must never be in them.
+const PRODUCT: [&str; 2] = ["flux-resourceset-server", "flux-resourceset-cli"];
+const FOR_TESTS: &str = "flux-resourceset-postgres-server";
+
 pub(crate) fn run_all() -> Result<()> {
     timed("format", || run(cargo().args(["fmt", "--all", "--check"])))?;
     timed("directions", directions)?;
@@ -40,33 +44,32 @@ fn timed(what: &str, step: impl FnOnce() -> Result<()>) -> Result<()> {
     Ok(())
 }
 
-/// Proves by cargo's own tree that the pure crates reach nothing that does I/O.
+/// Proves by cargo's own tree that the pure crates reach nothing that does I/O, and that what only tests start is
+/// no part of the product.
 fn directions() -> Result<()> {
     for package in PURE {
-        let tree = cargo()
-            .args([
-                "tree",
-                "--locked",
-                "--edges",
-                "normal",
-                "--prefix",
-                "none",
-                "--format",
-                "{p}",
-                "--package",
-                package,
-            ])
-            .output()
-            .context("cargo tree does not start")?;
-        if !tree.status.success() {
-            bail!("cargo tree failed: {}", String::from_utf8_lossy(&tree.stderr));
-        }
-        let tree = String::from_utf8_lossy(&tree.stdout);
-        let names: Vec<_> = tree.lines().filter_map(|line| line.split_whitespace().next()).collect();
-        if let Some(found) = IMPURE.iter().find(|name| names.contains(name)) {
+        let names = dependencies(package)?;
+        if let Some(found) = IMPURE.iter().find(|impure| names.iter().any(|name| name == *impure)) {
             bail!("{package} depends on {found}; it must stay pure (see ARCHITECTURE.md)");
         }
         println!("{package}: none of {} among its {} dependencies", IMPURE.join(", "), names.len());
     }
+    for package in PRODUCT {
+        if dependencies(package)?.iter().any(|name| name == FOR_TESTS) {
+            bail!("{package} depends on {FOR_TESTS}, which is for tests alone");
+        }
+    }
     Ok(())
+}
+
+/// What `package` is built of, itself included.
+fn dependencies(package: &str) -> Result<Vec<String>> {
+    let arguments =
+        ["tree", "--locked", "--edges", "normal", "--prefix", "none", "--format", "{p}", "--package"];
+    let tree = cargo().args(arguments).arg(package).output().context("cargo tree does not start")?;
+    if !tree.status.success() {
+        bail!("cargo tree failed: {}", String::from_utf8_lossy(&tree.stderr));
+    }
+    let tree = String::from_utf8_lossy(&tree.stdout);
+    Ok(tree.lines().filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect())
 }

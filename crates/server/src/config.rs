@@ -1,13 +1,14 @@
 //! What the environment says the server is to do, read once at start. Apart, so that nothing else
 //! reads variables and every impossible value is refused by one sentence that names its variable.
 
+mod database;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::percent;
+pub use database::Database;
 
-const DEFAULT_DATABASE_URL: &str = "sqlite://data/flux-resourceset.db?mode=rwc";
 /// Below this hyper cannot buffer a request's head.
 const LEAST_HEADER_BYTES: usize = 8 * 1024;
 
@@ -36,20 +37,6 @@ impl ApiMode {
             ApiMode::Crud => "crud",
         }
     }
-}
-
-/// Where the documents are.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Database {
-    /// In this process alone, gone with it.
-    Memory,
-    /// In a SQLite file.
-    Sqlite {
-        /// The file.
-        path: PathBuf,
-        /// Whether it is made where there is none; never in read-only mode.
-        create: bool,
-    },
 }
 
 /// How log lines look.
@@ -104,7 +91,7 @@ pub struct Limits {
 pub struct Config {
     /// `API_MODE`: `read-only` (default) or `crud`.
     pub api_mode: ApiMode,
-    /// `STORE_BACKEND` and `DATABASE_URL`.
+    /// `STORE_BACKEND`, `DATABASE_URL` and `DATABASE_CA_FILE`.
     pub database: Database,
     /// `AUTH_TOKEN`, the principal `reader`: reads everything current. Absent only beside `TOKENS_FILE`.
     pub read_token: Option<Token>,
@@ -170,7 +157,7 @@ impl Config {
         let mut warnings = Vec::new();
         Ok(Config {
             api_mode,
-            database: database(&vars, api_mode)?,
+            database: database::read(&vars, api_mode)?,
             read_token,
             write_token: vars.token("CRUD_AUTH_TOKEN")?,
             tokens_file,
@@ -356,60 +343,11 @@ fn limits(vars: &Reader<'_>) -> Result<Limits, ConfigError> {
     })
 }
 
-#[derive(Clone, Copy, PartialEq)]
-enum Backend {
-    Sqlite,
-    Memory,
-}
-
-fn database(vars: &Reader<'_>, api_mode: ApiMode) -> Result<Database, ConfigError> {
-    let url = vars.text("DATABASE_URL")?;
-    match vars.one_of("STORE_BACKEND", &[("sqlite", Backend::Sqlite), ("memory", Backend::Memory)])? {
-        Backend::Memory if url.is_some() => Err(refused(
-            "DATABASE_URL",
-            "is set while STORE_BACKEND is memory, which has no database: unset one of them",
-        )),
-        Backend::Memory => Ok(Database::Memory),
-        Backend::Sqlite => sqlite(url.unwrap_or(DEFAULT_DATABASE_URL), api_mode),
-    }
-}
-
-/// The URL is never repeated: some databases' URLs hold a password.
-fn sqlite(url: &str, api_mode: ApiMode) -> Result<Database, ConfigError> {
-    let wrong = |what: &str| refused("DATABASE_URL", what);
-    let Some(rest) = url.strip_prefix("sqlite:") else {
-        return Err(wrong(
-            "is no sqlite URL while STORE_BACKEND is sqlite; it must look like sqlite://path/to/file.db?mode=rwc",
-        ));
-    };
-    let rest = rest.strip_prefix("//").unwrap_or(rest);
-    let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
-    let path = percent::decode(path).ok_or_else(|| wrong("holds a `%` that starts no valid escape"))?;
-    if path.is_empty() || path == ":memory:" {
-        return Err(wrong("names no file; for a store in memory set STORE_BACKEND=memory instead"));
-    }
-    let mut mode = "rw";
-    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-        match pair.split_once('=') {
-            Some(("mode", value)) => mode = value,
-            _ => return Err(wrong("has a parameter other than mode=rwc, mode=rw or mode=ro")),
-        }
-    }
-    match (mode, api_mode) {
-        ("ro", ApiMode::Crud) => Err(wrong("says mode=ro while API_MODE is crud, which writes")),
-        ("rwc" | "rw" | "ro", _) => Ok(Database::Sqlite {
-            path: PathBuf::from(path),
-            create: mode == "rwc" && api_mode == ApiMode::Crud,
-        }),
-        _ => Err(wrong("has an unknown mode; it must be mode=rwc, mode=rw or mode=ro")),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn read(pairs: &[(&str, &str)]) -> Result<Config, String> {
+    pub(super) fn read(pairs: &[(&str, &str)]) -> Result<Config, String> {
         let mut variables = Variables::from([("AUTH_TOKEN".to_owned(), Some("r".to_owned()))]);
         variables.extend(pairs.iter().map(|(k, v)| ((*k).to_owned(), Some((*v).to_owned()))));
         Config::read(&variables).map_err(|error| error.0)
@@ -488,9 +426,21 @@ mod tests {
             ("AUTH_TOKEN", &[("AUTH_TOKEN", "secret\n")]),
             ("CRUD_AUTH_TOKEN", &[("CRUD_AUTH_TOKEN", "")]),
             ("CRUD_AUTH_TOKEN", &[("CRUD_AUTH_TOKEN", "sécret")]),
-            ("STORE_BACKEND", &[("STORE_BACKEND", "postgres")]),
+            ("STORE_BACKEND", &[("STORE_BACKEND", "mysql")]),
+            ("DATABASE_URL", &[("STORE_BACKEND", "postgres")]),
+            ("DATABASE_URL", &[("STORE_BACKEND", "postgres"), ("DATABASE_URL", "sqlite://a.db")]),
+            ("DATABASE_URL", &[("STORE_BACKEND", "sqlite"), ("DATABASE_URL", "postgres://u:secret@h/db")]),
+            ("DATABASE_URL", &[("STORE_BACKEND", "memory"), ("DATABASE_URL", "postgres://u:secret@h/db")]),
             ("DATABASE_URL", &[("STORE_BACKEND", "memory"), ("DATABASE_URL", "sqlite://a.db")]),
-            ("DATABASE_URL", &[("DATABASE_URL", "postgres://u:secret@h/db")]),
+            ("DATABASE_URL", &[("DATABASE_URL", "postgres://u:secret@h")]),
+            ("DATABASE_URL", &[("DATABASE_URL", "postgres://u:secret@h/db?sslmode=prefer")]),
+            ("DATABASE_URL", &[("DATABASE_URL", "postgres://u:secret@h/db?password=secret&mode=rwc")]),
+            ("DATABASE_URL", &[("DATABASE_URL", "mysql://u:secret@h/db")]),
+            ("DATABASE_CA_FILE", &[("DATABASE_CA_FILE", "ca.pem")]),
+            (
+                "DATABASE_CA_FILE",
+                &[("DATABASE_CA_FILE", "ca.pem"), ("DATABASE_URL", "postgres://u:secret@h/db")],
+            ),
             ("DATABASE_URL", &[("DATABASE_URL", "sqlite://a.db?mode=rx")]),
             ("DATABASE_URL", &[("DATABASE_URL", "sqlite://a.db?cache=shared")]),
             ("DATABASE_URL", &[("DATABASE_URL", "sqlite://a%zz.db")]),
@@ -547,21 +497,6 @@ mod tests {
         }
         for text in ["", "s", "-1s", "1.5s", "1 s", "0"] {
             assert_eq!(parse_duration(text), None, "{text}");
-        }
-    }
-
-    #[test]
-    fn sqlite_urls() {
-        for (url, path) in [
-            ("sqlite:///var/lib/x.db?mode=rwc", "/var/lib/x.db"),
-            ("sqlite://data/x.db", "data/x.db"),
-            ("sqlite:x.db", "x.db"),
-            ("sqlite://a%20b.db", "a b.db"),
-        ] {
-            let Ok(Database::Sqlite { path: read, .. }) = sqlite(url, ApiMode::ReadOnly) else {
-                panic!("{url}")
-            };
-            assert_eq!(read, PathBuf::from(path));
         }
     }
 

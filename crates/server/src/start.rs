@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use flux_resourceset_merge::Fleet;
 use flux_resourceset_model::Rules;
-use flux_resourceset_store::{Access, Committed, Error, MemoryStore, Position, SqliteStore, Store};
+use flux_resourceset_store::{
+    Access, Committed, Error, MemoryStore, Position, PostgresStore, PostgresUrl, SqliteStore, Store,
+};
 use tokio::task::spawn_blocking;
 
 use crate::config::{ApiMode, Config, Database};
@@ -29,6 +31,13 @@ pub enum Source {
         /// What this process may do to it.
         access: Access,
     },
+    /// A PostgreSQL database, opened as soon as it can be.
+    Postgres {
+        /// Where it is.
+        url: PostgresUrl,
+        /// What this process may do to it.
+        access: Access,
+    },
 }
 
 impl Source {
@@ -42,6 +51,12 @@ impl Source {
             (Database::Sqlite { path, create }, ApiMode::Crud) => {
                 Source::Sqlite { path: path.clone(), access: Access::ReadWrite { create: *create } }
             }
+            (Database::Postgres(url), ApiMode::ReadOnly) => {
+                Source::Postgres { url: url.clone(), access: Access::ReadOnly }
+            }
+            (Database::Postgres(url), ApiMode::Crud) => {
+                Source::Postgres { url: url.clone(), access: Access::ReadWrite { create: true } }
+            }
         }
     }
 
@@ -49,6 +64,7 @@ impl Source {
         match self {
             Source::Open(store) => Ok(Arc::clone(store)),
             Source::Sqlite { path, access } => Ok(Arc::new(SqliteStore::open(path, *access).await?)),
+            Source::Postgres { url, access } => Ok(Arc::new(PostgresStore::open(url, *access).await?)),
         }
     }
 }

@@ -2,15 +2,19 @@
 //! it each backend. A store knows documents as type, id, revision and bytes; nothing of their meaning.
 #![warn(missing_docs)]
 
+mod columns;
 mod error;
 mod history;
 mod memory;
+mod postgres;
 mod rules;
 mod sqlite;
+mod wake;
 
 pub use error::{Error, ErrorKind};
 pub use history::{EntryDetail, Past, Record, Revised, Version};
 pub use memory::MemoryStore;
+pub use postgres::{PostgresStore, PostgresUrl};
 pub use sqlite::{Access, SqliteStore};
 
 use async_trait::async_trait;

@@ -22,6 +22,7 @@ use tokio::sync::watch;
 
 use self::database::Database;
 use self::worker::Workers;
+use crate::wake::saw;
 use crate::{
     Changes, Committed, EntryDetail, Error, ErrorKind, LogQuery, Past, Position, Record, Snapshot, Store,
     StoreId, Stored, Version, rules,
@@ -125,15 +126,6 @@ impl SqliteStore {
             })
             .await
     }
-}
-
-/// Wakes who waits for a head that is now known to be at `revision`.
-fn saw(head: &watch::Sender<u64>, revision: u64) {
-    head.send_if_modified(|known| {
-        let newer = revision > *known;
-        *known = revision.max(*known);
-        newer
-    });
 }
 
 #[async_trait]

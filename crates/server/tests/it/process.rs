@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
 
+use flux_resourceset_postgres_server::{Programs, Server, Stop};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -113,6 +114,7 @@ fn impossible_configurations_are_exit_2_and_one_sentence() {
         ("CRUD_AUTH_TOKEN", "a b"),
         ("STORE_BACKEND", "memory"),
         ("DATABASE_URL", "postgres://x"),
+        ("DATABASE_CA_FILE", "ca.pem"),
         ("RUST_LOG", "=="),
         ("LOG_FORMAT", "xml"),
         ("MAX_STALENESS", "never"),
@@ -216,6 +218,36 @@ fn read_only_waits_for_its_store_and_follows_it() {
     until("the seed arrives", || reader.reader().get(POLL).status == 200);
     writer.writer().delete("/clusters/c1").expect(200);
     until("the write arrives", || reader.reader().get(POLL).json() == json!({"inputs": []}));
+}
+
+#[test]
+fn one_writes_and_another_reads_on_postgresql() {
+    let Some(programs) = Programs::or_skip() else { return };
+    let database = Server::start(&programs, &["fsync=off"]).unwrap();
+    database.new_database().unwrap();
+    let url = database.url_with_password("d0");
+    let folder = TempDir::new().unwrap();
+    std::fs::write(folder.path().join("seed.json"), SEED).unwrap();
+    let on = |mode| [("DATABASE_URL", url.as_str()), ("API_MODE", mode), ("SEED_FILE", "seed.json")];
+    let reader = start(folder.path(), &on("read-only"));
+    reader.logged("there is no store yet");
+    assert_eq!(reader.reader().get("/ready").expect(503).code(), "starting");
+    let writer = start(folder.path(), &on("crud")).ready();
+    writer.logged("seeded 2 documents");
+    let reader = reader.ready();
+    until("the seed arrives", || reader.reader().get(POLL).status == 200);
+    writer.writer().delete("/clusters/c1").expect(200);
+    until("the write arrives", || reader.reader().get(POLL).json() == json!({"inputs": []}));
+
+    // Restarted under both, it is found again: a write is refused meanwhile, and goes on afterwards.
+    database.stop(Stop::Immediate).unwrap();
+    writer.writer().post("/namespaces", json!({"id": "n2"})).expect(503);
+    database.start_again().unwrap();
+    until("writes go on", || writer.writer().post("/namespaces", json!({"id": "n3"})).status == 201);
+    writer.reader().get("/namespaces/n2").expect(404);
+    for log in [writer.terminate(), reader.terminate()] {
+        assert!(!log.contains(database.password()), "{log}");
+    }
 }
 
 #[test]

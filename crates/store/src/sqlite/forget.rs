@@ -6,8 +6,9 @@ use rusqlite::{Transaction, params};
 
 use super::failure::Failure;
 use super::history::last_before;
-use super::log::{begins, head, number, revision_of};
+use super::log::{begins, head, revision_of};
 use super::schema;
+use crate::columns::number;
 
 /// A step ends with the entry that brings it to this many entries or changed documents.
 const STEP: i64 = 1000;

@@ -8,7 +8,8 @@ use rusqlite::types::Value;
 use rusqlite::{OptionalExtension, Transaction, named_params, params, params_from_iter};
 
 use super::failure::Failure;
-use super::log::{begins, count, entry_id, head, number, operations, position_at, revision_of, size};
+use super::log::{begins, entry_id, head, position_at, revision_of, size};
+use crate::columns::{count, number, operations};
 use crate::{EntryDetail, LogQuery, Past, Record, Revised, Stored, Version, rules};
 
 /// The entries that match `query`, newest first.
@@ -184,7 +185,7 @@ fn all_operations(transaction: &Transaction<'_>, revision: i64) -> Result<Vec<Op
     let text: String = transaction
         .prepare_cached("SELECT operations FROM entries WHERE revision = ?1")?
         .query_row([revision], |row| row.get(0))?;
-    operations(&text)
+    Ok(operations(&text)?)
 }
 
 /// The entry at `revision` with all its operations and a page of the documents that it changed.

@@ -1,13 +1,13 @@
 //! The log and the documents as rows, for those who follow the head and who append to it: each
 //! function is one question or one append, inside a transaction that its caller holds.
 
-use flux_resourceset_model::change::{ChangeSet, DocumentChange, Entry, EntryId, Key, Operation};
+use flux_resourceset_model::change::{ChangeSet, DocumentChange, Entry, EntryId, Key};
 use rusqlite::{OptionalExtension, Params, Row, Transaction, params};
-use serde::Deserialize;
 
 use super::failure::Failure;
 use super::schema;
-use crate::{Changes, Committed, Error, ErrorKind, Past, Position, Snapshot, StoreId, Stored, rules};
+use crate::columns::{count, json, number, operations};
+use crate::{Changes, Committed, ErrorKind, Past, Position, Snapshot, StoreId, Stored, rules};
 
 const COLUMNS: &str = "revision, entry, at, principal, reason, request_id, operations, min_reader";
 
@@ -210,37 +210,12 @@ fn put(
     Ok(())
 }
 
-fn json(operations: &[Operation]) -> Result<String, Failure> {
-    serde_json::to_string(operations).map_err(|source| {
-        Error::new(ErrorKind::Invalid, "an operation cannot be written as JSON").caused_by(source).into()
-    })
-}
-
-pub(super) fn operations(text: &str) -> Result<Vec<Operation>, Failure> {
-    let mut json = serde_json::Deserializer::from_str(text);
-    // What was accepted from a client stands a few levels deeper here.
-    json.disable_recursion_limit();
-    Vec::deserialize(&mut json).map_err(|source| {
-        let sentence = "the log holds an operation that this software did not write: restore a backup";
-        Error::new(ErrorKind::Corrupt, sentence).caused_by(source).into()
-    })
-}
-
 pub(super) fn entry_id(text: &str) -> Result<EntryId, Failure> {
     text.parse().map_err(|_| schema::foreign())
 }
 
 pub(super) fn revision_of(number: i64) -> Result<u64, Failure> {
     u64::try_from(number).map_err(|_| schema::foreign())
-}
-
-/// No log comes near SQLite's largest integer, so what lies beyond is as good as it.
-pub(super) fn number(revision: u64) -> i64 {
-    i64::try_from(revision).unwrap_or(i64::MAX)
-}
-
-pub(super) fn count(limit: usize) -> i64 {
-    i64::try_from(limit).unwrap_or(i64::MAX)
 }
 
 pub(super) fn size(count: i64) -> Result<usize, Failure> {

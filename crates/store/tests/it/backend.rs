@@ -1,17 +1,25 @@
 //! What the suite asks of a backend, and the change sets that its cases write.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use flux_resourceset_model::change::{
     ChangeSet, DocumentChange, Entry, EntryId, Key, Operation, READER_VERSION, Verb,
 };
-use flux_resourceset_store::{Access, Committed, MemoryStore, Position, SqliteStore, Store};
+use flux_resourceset_postgres_server::{Programs, Server};
+use flux_resourceset_store::{
+    Access, Committed, MemoryStore, Position, PostgresStore, PostgresUrl, SqliteStore, Store,
+};
 use tempfile::TempDir;
 use uuid::Uuid;
 
 /// A place for one store, removed when it is dropped.
 pub(crate) trait Backend {
+    /// Whether what it needs is on this machine; where not, it says so.
+    fn is_there() -> bool {
+        true
+    }
+
     /// A place with a new, empty store.
     async fn new() -> Self;
 
@@ -56,6 +64,35 @@ impl Backend for Sqlite {
     async fn open_for(&self, reader: u32) -> Result<Arc<dyn Store>, flux_resourceset_store::Error> {
         let access = Access::ReadWrite { create: true };
         Ok(Arc::new(SqliteStore::open_for_reader(self.path(), access, reader).await?))
+    }
+}
+
+/// A database of one server, which all tests of this process share.
+pub(crate) struct Postgres {
+    pub(crate) name: String,
+    pub(crate) url: PostgresUrl,
+}
+
+/// Started by the first test that asks; it ends with this process.
+pub(crate) fn shared_server() -> &'static Server {
+    static SERVER: OnceLock<Server> = OnceLock::new();
+    // Nothing here depends on what a loss of power would leave.
+    SERVER.get_or_init(|| Server::start(&Programs::find().unwrap(), &["fsync=off"]).unwrap())
+}
+
+impl Backend for Postgres {
+    fn is_there() -> bool {
+        Programs::or_skip().is_some()
+    }
+
+    async fn new() -> Self {
+        let name = shared_server().new_database().unwrap();
+        Postgres { url: PostgresUrl::parse(&shared_server().url(&name)).unwrap(), name }
+    }
+
+    async fn open_for(&self, reader: u32) -> Result<Arc<dyn Store>, flux_resourceset_store::Error> {
+        let access = Access::ReadWrite { create: true };
+        Ok(Arc::new(PostgresStore::open_for_reader(&self.url, access, reader).await?))
     }
 }
 

@@ -5,6 +5,10 @@
 mod backend;
 mod cases;
 mod history;
+mod postgres_cut;
+mod postgres_server;
+mod postgres_tls;
+mod proxy;
 mod reopened;
 mod sqlite_file;
 mod sqlite_history;
@@ -14,6 +18,9 @@ macro_rules! tests {
         $(
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $case() {
+                if !<crate::backend::$backend as crate::backend::Backend>::is_there() {
+                    return;
+                }
                 let backend = <crate::backend::$backend as crate::backend::Backend>::new().await;
                 crate::$module::$case(backend).await;
             }
@@ -85,4 +92,6 @@ macro_rules! lasting_store {
 
 every_store!(memory: Memory);
 every_store!(sqlite: Sqlite);
+every_store!(postgres: Postgres);
 lasting_store!(sqlite_reopened: Sqlite);
+lasting_store!(postgres_reopened: Postgres);

@@ -1,0 +1,202 @@
+//! A commit: one statement, and so one message, one transaction and nothing that could stay open.
+
+use std::collections::BTreeMap;
+
+use flux_resourceset_model::change::{ChangeSet, DocumentChange, Entry, Key};
+use tokio_postgres::types::Type;
+use uuid::Uuid;
+
+use super::connection::{Session, Value};
+use super::failure::{self, Failure};
+use super::schema::{Meta, admit};
+use crate::columns::{count, json, number};
+use crate::{Position, StoreId, rules};
+
+/// Locks the head, compares it, and where it is the expected one writes everything and moves it. What the
+/// server was told of durability is overruled for this transaction, if it was that a commit need not wait.
+///
+/// A commit under way elsewhere makes this one wait, and then compare with what it left. The fence makes one
+/// that is late write nothing: see `Settlement`.
+const COMMIT: &str = "
+WITH head AS MATERIALIZED (
+    SELECT pg_is_in_recovery(), store, min_reader, schema_floor, fence, begins, revision, entry, at,
+        CASE current_setting('synchronous_commit')
+            WHEN 'off' THEN set_config('synchronous_commit', 'on', true) END
+    FROM flux_resourceset.meta FOR UPDATE
+), due AS MATERIALIZED (
+    SELECT revision, greatest(at, $1) AS at FROM head
+    WHERE store = $2 AND fence = $3 AND revision = $4 AND entry = $5 AND min_reader <= $6 AND schema_floor <= $7
+), logged AS (
+    INSERT INTO flux_resourceset.entries (revision, entry, at, principal, reason, request_id, min_reader,
+        operation_count, document_count, shown, operations)
+    SELECT due.revision + it.nth, it.entry, due.at, it.principal, it.reason, it.request_id, it.min_reader,
+        it.operation_count, it.document_count, it.shown, it.operations
+    FROM due, unnest($8::uuid[], $9::text[], $10::text[], $11::text[], $12::bigint[], $13::bigint[],
+        $14::bigint[], $15::text[], $16::text[]) WITH ORDINALITY AS it (entry, principal, reason,
+        request_id, min_reader, operation_count, document_count, shown, operations, nth)
+), kept AS (
+    INSERT INTO flux_resourceset.versions (type, id, revision, place, body)
+    SELECT it.type, it.id, due.revision + it.nth, it.place, it.body
+    FROM due, unnest($17::text[], $18::text[], $19::bigint[], $20::bigint[], $21::bytea[])
+        AS it (type, id, nth, place, body)
+), gone AS (
+    DELETE FROM flux_resourceset.documents USING due, unnest($22::text[], $23::text[]) AS it (type, id)
+    WHERE documents.type = it.type AND documents.id = it.id
+), current AS (
+    INSERT INTO flux_resourceset.documents (type, id, revision)
+    SELECT it.type, it.id, due.revision + it.nth
+    FROM due, unnest($24::text[], $25::text[], $26::bigint[]) AS it (type, id, nth)
+    ON CONFLICT (type, id) DO UPDATE SET revision = excluded.revision
+), moved AS (
+    UPDATE flux_resourceset.meta SET revision = due.revision + cardinality($8::uuid[]), entry = $27, at = due.at,
+        min_reader = greatest(min_reader, $28)
+    FROM due
+)
+SELECT head.*, due.at, CASE WHEN due.at IS NOT NULL THEN pg_notify('flux_resourceset', '') END
+FROM head LEFT JOIN due ON true";
+
+/// Who commits, and on what conditions beside the head's.
+pub(super) struct Writing {
+    pub(super) store: StoreId,
+    pub(super) reader: u32,
+    pub(super) fence: i64,
+}
+
+/// What became of it.
+pub(super) enum Appended {
+    /// Durable, at this time.
+    At(i64),
+    /// Nothing was written: the head, or the fence, is not what was expected.
+    Refused(Meta),
+}
+
+/// Columns of the entries, of the documents as each leaves them, and of the documents as all leave them.
+#[derive(Default)]
+struct Columns<'a> {
+    entries: Vec<Uuid>,
+    principals: Vec<&'a str>,
+    reasons: Vec<Option<&'a str>>,
+    request_ids: Vec<&'a str>,
+    min_readers: Vec<i64>,
+    operation_counts: Vec<i64>,
+    document_counts: Vec<i64>,
+    shown: Vec<String>,
+    operations: Vec<String>,
+    versions: Keys<'a>,
+    places: Vec<i64>,
+    bodies: Vec<Option<&'a [u8]>>,
+    current: Keys<'a>,
+    gone: Keys<'a>,
+}
+
+/// Names of documents, and which of the change sets wrote each, counted from 1.
+#[derive(Default)]
+struct Keys<'a> {
+    kinds: Vec<&'a str>,
+    ids: Vec<&'a str>,
+    nths: Vec<i64>,
+}
+
+impl<'a> Keys<'a> {
+    fn push(&mut self, key: &'a Key, nth: i64) {
+        self.kinds.push(&key.kind);
+        self.ids.push(&key.id);
+        self.nths.push(nth);
+    }
+}
+
+impl<'a> Columns<'a> {
+    fn of(change_sets: &'a [ChangeSet]) -> Result<Self, Failure> {
+        let mut columns = Columns::default();
+        let mut last: BTreeMap<&Key, (i64, bool)> = BTreeMap::new();
+        for (nth, set) in (1..).zip(change_sets) {
+            columns.entries.push(Uuid::from_u128(set.entry.0));
+            columns.principals.push(&set.principal);
+            columns.reasons.push(set.reason.as_deref());
+            columns.request_ids.push(&set.request_id);
+            columns.min_readers.push(set.min_reader.into());
+            columns.operation_counts.push(count(set.operations.len()));
+            columns.document_counts.push(count(set.documents.len()));
+            columns.shown.push(json(&rules::shown(&set.operations))?);
+            columns.operations.push(json(&set.operations)?);
+            for (place, DocumentChange { key, body }) in (0..).zip(&set.documents) {
+                columns.versions.push(key, nth);
+                columns.places.push(place);
+                columns.bodies.push(body.as_deref());
+                last.insert(key, (nth, body.is_some()));
+            }
+        }
+        for (key, (nth, exists)) in last {
+            if exists { columns.current.push(key, nth) } else { columns.gone.push(key, nth) }
+        }
+        Ok(columns)
+    }
+}
+
+/// Appends `change_sets`, of which there is at least one, if the head is still `expected`.
+pub(super) async fn append(
+    session: &Session,
+    writing: &Writing,
+    expected: Position,
+    change_sets: &[ChangeSet],
+) -> Result<Appended, Failure> {
+    let it = Columns::of(change_sets)?;
+    let now = rules::entry_time(0);
+    let store = Uuid::from_u128(writing.store.0);
+    let (revision, entry) = (number(expected.revision), Uuid::from_u128(expected.entry.0));
+    let (reader, version) = (i64::from(writing.reader), super::schema::known_version());
+    let last = it.entries.last().copied().unwrap_or_default();
+    let min_reader = it.min_readers.iter().copied().max().unwrap_or(0);
+    let values: &[Value<'_>] = &[
+        (&now, Type::INT8),
+        (&store, Type::UUID),
+        (&writing.fence, Type::INT8),
+        (&revision, Type::INT8),
+        (&entry, Type::UUID),
+        (&reader, Type::INT8),
+        (&version, Type::INT8),
+        (&it.entries, Type::UUID_ARRAY),
+        (&it.principals, Type::TEXT_ARRAY),
+        (&it.reasons, Type::TEXT_ARRAY),
+        (&it.request_ids, Type::TEXT_ARRAY),
+        (&it.min_readers, Type::INT8_ARRAY),
+        (&it.operation_counts, Type::INT8_ARRAY),
+        (&it.document_counts, Type::INT8_ARRAY),
+        (&it.shown, Type::TEXT_ARRAY),
+        (&it.operations, Type::TEXT_ARRAY),
+        (&it.versions.kinds, Type::TEXT_ARRAY),
+        (&it.versions.ids, Type::TEXT_ARRAY),
+        (&it.versions.nths, Type::INT8_ARRAY),
+        (&it.places, Type::INT8_ARRAY),
+        (&it.bodies, Type::BYTEA_ARRAY),
+        (&it.gone.kinds, Type::TEXT_ARRAY),
+        (&it.gone.ids, Type::TEXT_ARRAY),
+        (&it.current.kinds, Type::TEXT_ARRAY),
+        (&it.current.ids, Type::TEXT_ARRAY),
+        (&it.current.nths, Type::INT8_ARRAY),
+        (&last, Type::UUID),
+        (&min_reader, Type::INT8),
+    ];
+    let rows = session.client()?.query_typed(COMMIT, values).await;
+    let rows =
+        rows.map_err(|error| repeated(&error, change_sets).unwrap_or_else(|| Failure::of_commit(error)))?;
+    let [row] = &rows[..] else { return Err(failure::foreign()) };
+    match row.try_get(10)? {
+        Some(at) => Ok(Appended::At(at)),
+        None => Ok(Appended::Refused(admit(row, writing.reader, Some(writing.store))?)),
+    }
+}
+
+/// The refusal of an entry id that is in the log already.
+fn repeated(error: &tokio_postgres::Error, change_sets: &[ChangeSet]) -> Option<Failure> {
+    let said = error.as_db_error().filter(|said| said.constraint() == Some("entries_entry_key"))?;
+    let detail = said.detail().unwrap_or_default().replace('-', "");
+    let named = change_sets.iter().find(|set| detail.contains(&set.entry.to_string()));
+    Some(rules::repeated_entry(named.or(change_sets.first())?.entry).into())
+}
+
+/// The entries as the log has them after `expected`.
+pub(super) fn entries(expected: Position, at: i64, change_sets: Vec<ChangeSet>) -> Vec<Entry> {
+    let numbered = (expected.revision + 1..).zip(change_sets);
+    numbered.map(|(revision, change_set)| Entry { revision, at, change_set }).collect()
+}
