@@ -129,7 +129,7 @@ fn compared(last: Option<&Kept>, head: Head) -> Found {
                 .to_owned(),
         ),
         Some(last) if !last.is_last => remarks.push(format!(
-            "The plan compares with revision {}, the last that was kept; later ones were served too.",
+            "The plan compares with revision {}, the last that was kept; later ones may have been served.",
             last.position.revision
         )),
         Some(_) => {}

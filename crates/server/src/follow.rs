@@ -76,7 +76,7 @@ pub(crate) async fn catch_up(view: &View) -> Result<(), Behind> {
     let Some(head) = view.now().head().cloned() else { return Ok(()) };
     let known = head.position;
     let head = match to_head(head.clone()).await? {
-        Reached::Head(head) => head,
+        Reached::Head(head) => *head,
         Reached::Diverged(theirs) => return Err(Behind::Mute(diverged(known, theirs))),
         Reached::Forgotten => beyond(&head).await?,
     };
@@ -90,7 +90,7 @@ pub(crate) async fn catch_up(view: &View) -> Result<(), Behind> {
 
 /// Where the entries after a position lead.
 pub(crate) enum Reached {
-    Head(Head),
+    Head(Box<Head>),
     /// The store's head is this one, and its history another.
     Diverged(Position),
     /// The history begins later.
@@ -108,7 +108,7 @@ pub(crate) async fn to_head(mut head: Head) -> Result<Reached, Behind> {
                     head = applied(head, entries).await?;
                 }
                 if last {
-                    return Ok(Reached::Head(Head { confirmed: asked, ..head }));
+                    return Ok(Reached::Head(Box::new(Head { confirmed: asked, ..head })));
                 }
             }
             Changes::Diverged(theirs) => return Ok(Reached::Diverged(theirs)),
@@ -200,7 +200,8 @@ fn another(seen: Seen, id: StoreId, theirs: Position) -> Mute {
 
 /// What to do about a store that is not the one seen before.
 const CONFIRM: &str = "put back the store that belongs here, or look at what this one would change and confirm it: \
-                       `flux-resourceset-cli confirm`, at the URL of this server";
+                       `flux-resourceset-cli confirm`, at the URL of this server; without SNAPSHOT_FILE a restart takes \
+                       it unseen";
 
 /// What to do where it is not known what was seen before, for the reason `doubt`.
 pub(crate) fn doubtful(doubt: &str) -> Mute {

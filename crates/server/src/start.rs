@@ -213,7 +213,7 @@ async fn head_start(store: &Arc<dyn Store>, view: &View) -> Result<Option<Head>,
     }
     let head = Head { fleet, position, store: Arc::clone(store), id, confirmed };
     match follow::to_head(head).await {
-        Ok(Reached::Head(head)) => Ok(Some(head)),
+        Ok(Reached::Head(head)) => Ok(Some(*head)),
         Err(Behind::Away(error)) => Err(Failed::Away(error)),
         Ok(Reached::Diverged(_) | Reached::Forgotten) | Err(Behind::Mute(_)) => Ok(None),
     }

@@ -259,8 +259,9 @@ fn absent() -> Failure {
 }
 
 fn replaced() -> Failure {
-    let sentence = "another file took the place of the store while it was open: put the old one back, or restart to serve what \
-                    this one holds to every cluster";
+    let sentence = "another file took the place of the store while it was open: put the old one back, or look at what this \
+                    one would change and confirm it: `flux-resourceset-cli confirm`, at the URL of this server; without \
+                    SNAPSHOT_FILE a restart takes it unseen";
     Failure::new(ErrorKind::Replaced, sentence)
 }
 
