@@ -99,11 +99,18 @@ impl Service {
         // A task of its own: whoever asked may go away, and half of it would be nothing.
         let taken = tokio::spawn(take(Arc::clone(&self.view), Arc::clone(&self.writer), found.head));
         taken.await.map_err(ApiError::internal)?;
+        self.view.opened(self.confirming.source.files());
         Ok(answered(&body))
     }
 
     /// Opens the store that is there now, and compares it with what was served last.
     async fn find(&self) -> Result<Found, ApiError> {
+        let files = self.confirming.source.files();
+        if let (Some(now), Some(before)) = (files, self.view.files())
+            && now.are_mixed(before)
+        {
+            return Err(left_behind());
+        }
         let store = follow::answered(self.confirming.source.open_known()).await;
         let store = store.map_err(|error| past::unreadable(&error))?;
         let head = follow::load(store, start::rules(&self.config)).await.map_err(|behind| match behind {
@@ -162,6 +169,12 @@ fn check(confirmation: &Confirmation, found: &Found) -> Result<(), ApiError> {
         ),
     };
     Err(ApiError::new(status, code, message).planning(&found.plan))
+}
+
+fn left_behind() -> ApiError {
+    let message = "Beside the file that took the store's place lies the write-ahead log of the one before, which would be taken for \
+                   its own: move the files that end in -wal and -shm away, then look again.";
+    ApiError::unavailable("store_corrupt", message)
 }
 
 fn nothing_to_confirm() -> ApiError {

@@ -139,6 +139,11 @@ pub async fn run(
     follower.abort();
     keeper.abort();
     tokens_file.abort();
+    // They hold the store, which is closed once nobody does: a file that was closed is whole without its log.
+    let _ = keeper.await;
+    if !follower.is_finished() {
+        let _ = follower.await;
+    }
     if let Some(memory) = view.memory()
         && tokio::time::timeout_at(deadline, memory.save(&view)).await.is_err()
     {

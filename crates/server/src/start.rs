@@ -1,7 +1,8 @@
 //! From a configuration to a Fleet: opens the store, waits for one that is away, fills an empty one
 //! from the seed file, and loads it.
 
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use crate::follow::{self, Behind, Pauses, Reached};
 use crate::memory::Recalled;
 use crate::seed::{self, SeedError};
 use crate::seen::Seen;
+use crate::snapshot::beside;
 use crate::view::{Head, Kept, Moment, Mute, View};
 
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
@@ -60,12 +62,42 @@ impl Source {
         }
     }
 
+    /// The files of the store as they stand now, where it is made of files.
+    pub(crate) fn files(&self) -> Option<Files> {
+        match self {
+            Source::Open(_) => None,
+            Source::Sqlite { path, .. } => {
+                Some(Files { database: inode(path), log: inode(&beside(path, "-wal")) })
+            }
+        }
+    }
+
     async fn open(&self) -> Result<Arc<dyn Store>, Error> {
         match self {
             Source::Open(store) => Ok(Arc::clone(store)),
             Source::Sqlite { path, access } => Ok(Arc::new(SqliteStore::open(path, *access).await?)),
         }
     }
+}
+
+/// Which files stand at a SQLite store's paths, each by its device and inode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Files {
+    database: Option<(u64, u64)>,
+    log: Option<(u64, u64)>,
+}
+
+impl Files {
+    /// Whether these are another database beside the log of that of `before`. SQLite would take what the log
+    /// holds for the newer pages of that database, and the mixture for a store.
+    pub(crate) fn are_mixed(self, before: Files) -> bool {
+        self.database != before.database && self.log.is_some() && self.log == before.log
+    }
+}
+
+fn inode(path: &Path) -> Option<(u64, u64)> {
+    let metadata = std::fs::metadata(path).ok()?;
+    Some((metadata.dev(), metadata.ino()))
 }
 
 /// Why the server cannot start: a person must act first. One line for the person, exit 2.
@@ -139,6 +171,7 @@ pub(crate) async fn start(
             Ok(head) => {
                 let clusters = head.fleet.len("clusters");
                 tracing::info!(revision = head.position.revision, clusters, "the store is read");
+                view.opened(source.files());
                 view.take(&head).await;
                 return Ok(());
             }

@@ -11,6 +11,7 @@ use tokio::sync::{Mutex, MutexGuard, Notify};
 
 use crate::error::ApiError;
 use crate::memory::Memory;
+use crate::start::Files;
 
 /// A point in time on two clocks. The monotonic one may stand still while a machine is suspended,
 /// the other may be set; the longer of the two spans is believed, since too old is the safe error.
@@ -198,6 +199,8 @@ pub(crate) struct View {
     state: ArcSwap<State>,
     /// What outlives this process, where there is such a thing (`SNAPSHOT_FILE`).
     memory: Option<Arc<Memory>>,
+    /// The files that the store was opened from.
+    files: ArcSwap<Option<Files>>,
     /// Held while the store is asked what is new.
     following: Mutex<()>,
     confirmed: Notify,
@@ -238,6 +241,15 @@ impl View {
             }
             next
         });
+    }
+
+    pub(crate) fn opened(&self, files: Option<Files>) {
+        self.files.store(Arc::new(files));
+    }
+
+    /// The files of the store that is, or was, followed.
+    pub(crate) fn files(&self) -> Option<Files> {
+        **self.files.load()
     }
 
     /// Notes what was served before this process was started.

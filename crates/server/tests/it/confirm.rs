@@ -111,8 +111,8 @@ fn what_cannot_be_read_is_no_persons_to_confirm() {
 fn exchange(theirs: &TempDir, ours: &TempDir) {
     for name in ["store.db", "store.db-wal", "store.db-shm"] {
         let _ = fs::rename(ours.path().join(name), ours.path().join(format!("old-{name}")));
+        let _ = fs::rename(theirs.path().join(name), ours.path().join(name));
     }
-    fs::rename(theirs.path().join("store.db"), ours.path().join("store.db")).unwrap();
 }
 
 #[test]
@@ -164,4 +164,25 @@ fn a_reader_that_was_away_longer_than_the_history_reaches_goes_on() {
     assert!(runtime.block_on(memory.history_begins()).unwrap() > 200);
     store.reads_fail(false);
     until("it caught up", || reader.reader().get(POLL).json()["inputs"][0]["labels"]["v"] == "299");
+}
+
+#[test]
+fn an_exchanged_file_beside_the_log_of_the_other_is_not_confirmed() {
+    let (ours, theirs) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    fs::write(ours.path().join("seed.json"), SEED).unwrap();
+    fs::write(theirs.path().join("seed.json"), SEED.replace("\"n1\"", "\"n9\"")).unwrap();
+    start(theirs.path(), &[("SEED_FILE", "seed.json")]).ready().terminate();
+    for side in ["store.db-wal", "store.db-shm"] {
+        assert!(!theirs.path().join(side).exists(), "it was closed");
+    }
+    let server = start(ours.path(), &[("SEED_FILE", "seed.json"), ("MAX_STALENESS", "2s")]).ready();
+    fs::rename(theirs.path().join("store.db"), ours.path().join("store.db")).unwrap();
+    until("mute", || server.reader().get(POLL).status == 503);
+    let refused = server.writer().get(CONFIRM).expect(503);
+    assert_eq!(refused.code(), "store_corrupt");
+    for side in ["store.db-wal", "store.db-shm"] {
+        fs::rename(ours.path().join(side), ours.path().join(format!("old-{side}"))).unwrap();
+    }
+    server.writer().confirmed("POST", CONFIRM, None).expect(200);
+    assert_eq!(server.reader().get(POLL).expect(200).json()["inputs"][0]["id"], "n9");
 }
