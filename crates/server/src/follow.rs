@@ -9,7 +9,7 @@ use flux_resourceset_model::Rules;
 use flux_resourceset_model::change::{Entry, READER_VERSION};
 use flux_resourceset_store::{Changes, Error, ErrorKind, Position, Snapshot, Store, StoreId};
 use tokio::task::spawn_blocking;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::seen::Seen;
 use crate::view::{Head, Moment, Mute, View};
@@ -238,10 +238,14 @@ impl Pauses {
 pub(crate) async fn follow(view: &View, max_staleness: Duration) -> ! {
     let longest = (max_staleness / 4).min(LONGEST_WAIT);
     let mut pauses = Pauses::new();
+    let mut identified: Option<Instant> = None;
     loop {
         view.unmuted().await;
-        match look(view).await {
+        // Whose it is seldom changes, and every commit wakes us.
+        let due = identified.is_none_or(|at| at.elapsed() >= longest);
+        match look(view, due).await {
             Ok(()) => {
+                identified = identified.filter(|_| !due).or_else(|| Some(Instant::now()));
                 pauses = Pauses::new();
                 wait_for_change(view, longest).await;
             }
@@ -253,13 +257,14 @@ pub(crate) async fn follow(view: &View, max_staleness: Duration) -> ! {
     }
 }
 
-/// Asks the store once, and is mute where that is what follows.
-async fn look(view: &View) -> Result<(), Error> {
+/// Asks the store once, and is mute where that is what follows; whose it is, where that is `due`.
+async fn look(view: &View, due: bool) -> Result<(), Error> {
     let _turn = view.following().await;
     if view.now().mute().is_some() {
         return Ok(());
     }
-    let looked = match same_store(view).await {
+    let same = if due { same_store(view).await } else { Ok(()) };
+    let looked = match same {
         Ok(()) => catch_up(view).await,
         other => other,
     };

@@ -175,14 +175,15 @@ impl Metrics {
         let now = Moment::now();
         let head = state.head();
         let number = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
-        self.revision.set(number(head.map_or(0, |head| head.position.revision)));
         self.clusters.set(number(head.map_or(0, |head| head.fleet.len(CLUSTERS) as u64)));
         self.freezes.set(number(head.map_or(0, |head| head.fleet.len(FREEZES) as u64)));
         self.expiring.set(number(head.map_or(0, |head| head.fleet.expiring() as u64)));
         self.expired.set(number(head.map_or(0, |head| head.fleet.expired(time::now()) as u64)));
-        let served = state.servable(now, max_staleness);
-        self.servable.set(i64::from(served.is_ok()));
-        self.stale.set(i64::from(served.is_ok_and(|served| served.stale.is_some())));
+        let served = state.servable(now, max_staleness).ok();
+        let known = head.map(|head| head.position).or(served.as_ref().map(|served| served.position));
+        self.revision.set(number(known.map_or(0, |known| known.revision)));
+        self.servable.set(i64::from(served.is_some()));
+        self.stale.set(i64::from(served.is_some_and(|served| served.stale.is_some())));
         self.mute.clear();
         if let Some(mute) = state.mute() {
             self.mute.get_or_create(&Reason { code: mute.code }).set(1);

@@ -123,7 +123,8 @@ impl Service {
         if let Ok(id) = HeaderValue::from_str(&notes.request_id) {
             answer.headers_mut().insert(request_id::HEADER, id);
         }
-        if let Some(stale) = notes.poll.as_ref().and_then(PollNotes::stale) {
+        let answered = !answer.status().is_client_error() && !answer.status().is_server_error();
+        if let Some(stale) = notes.poll.as_ref().and_then(PollNotes::stale).filter(|_| answered) {
             answer.headers_mut().insert(STALE, stale);
         }
         self.metrics.answered(&parts.method, &notes.route, answer.status(), started.elapsed());

@@ -58,6 +58,23 @@ fn what_is_confirmed_is_followed_and_diverges_again_if_it_does() {
 }
 
 #[test]
+fn a_restored_copy_is_another_store_though_its_history_is_the_same() {
+    let memory = MemoryStore::new();
+    Server::over(Arc::new(memory.clone()), &[]).fill();
+    let store = FaultyStore::over(&memory);
+    let server = Server::over(store.clone(), &[("MAX_STALENESS", "1s")]);
+    store.renamed.store(true, Ordering::SeqCst);
+    until("mute", || server.reader().get(POLL).status == 503);
+    assert_eq!(server.reader().get(POLL).expect(503).code(), "store_diverged");
+    let standing = server.writer().get(CONFIRM).expect(200).json();
+    assert_ne!(standing["served"]["store"], standing["store"]["store"]);
+    assert_eq!(standing["plan"]["clusters"], 0);
+    server.writer().confirmed("POST", CONFIRM, None).expect(200);
+    server.writer().post("/namespaces", json!({"id": "x"})).expect(201);
+    server.reader().get(POLL).expect(200);
+}
+
+#[test]
 fn a_reason_is_asked_for_where_writes_need_one() {
     let (server, store, _) = diverged(&[("REQUIRE_REASON", "true")]);
     store.diverged.store(false, Ordering::SeqCst);
