@@ -10,6 +10,9 @@ use flux_resourceset_model::change::EntryId;
 use flux_resourceset_store::{Position, StoreId};
 use sha2::{Digest, Sha256};
 
+/// What such a file is known by, whichever release wrote it.
+const NAME: &[u8; 12] = b"flux-rs-seen";
+/// The name and the version of the form.
 const MAGIC: &[u8; 16] = b"flux-rs-seen\0\0\0\x01";
 /// Magic, store, revision, entry, checksum. It lies in one sector, which a disk writes whole or not at all:
 /// so it is overwritten where it is, which takes one flush and no change of the folder.
@@ -30,6 +33,7 @@ pub(crate) enum Unread {
     Io(io::Error),
     /// It is no such file, and so it is left alone.
     Foreign,
+    /// It is one, and not as it was written; or another release wrote it.
     Damaged,
 }
 
@@ -82,8 +86,11 @@ fn decode(bytes: &[u8]) -> Result<Option<Seen>, Unread> {
     if bytes.is_empty() {
         return Ok(None);
     }
+    if !bytes.starts_with(NAME) && !NAME.starts_with(bytes) {
+        return Err(Unread::Foreign);
+    }
     if !bytes.starts_with(MAGIC) {
-        return Err(if MAGIC.starts_with(bytes) { Unread::Damaged } else { Unread::Foreign });
+        return Err(Unread::Damaged);
     }
     read(bytes).map(Some).ok_or(Unread::Damaged)
 }
@@ -136,8 +143,10 @@ mod tests {
             // A file that was cut to nothing looks like a new one.
             assert_eq!(decode(&whole[..at]).is_err(), at > 0, "{at}");
         }
-        let longer = [whole, vec![0]].concat();
-        assert!(matches!(decode(&longer), Err(Unread::Damaged)));
+        let newer = [&b"flux-rs-seen\0\0\0\x02"[..], &whole[16..]].concat();
+        for not_ours_to_read in [newer, [whole, vec![0]].concat()] {
+            assert!(matches!(decode(&not_ours_to_read), Err(Unread::Damaged)));
+        }
     }
 
     #[test]

@@ -64,12 +64,8 @@ impl Source {
 
     /// The files of the store as they stand now, where it is made of files.
     pub(crate) fn files(&self) -> Option<Files> {
-        match self {
-            Source::Open(_) => None,
-            Source::Sqlite { path, .. } => {
-                Some(Files { database: inode(path), log: inode(&beside(path, "-wal")) })
-            }
-        }
+        let Source::Sqlite { path, .. } = self else { return None };
+        Some(Files { database: inode(path), log: inode(&beside(path, "-wal")) })
     }
 
     async fn open(&self) -> Result<Arc<dyn Store>, Error> {
