@@ -8,6 +8,7 @@ use crate::apply::{Apply, Diff};
 use crate::change::Change;
 use crate::cluster::Cluster;
 use crate::component::Component;
+use crate::confirm::Confirm;
 use crate::connection::Connection;
 use crate::demo::Demo;
 use crate::explain::Explain;
@@ -124,6 +125,14 @@ pub(crate) enum Command {
     /// The brake: frozen clusters keep what they have
     #[command(subcommand, after_help = "Example:\n  flux-resourceset-cli freeze list")]
     Freeze(Freeze),
+    /// Have the server follow a store that is not the one it served before
+    ///
+    /// A server that meets another history, as of a restored backup, answers no polls until somebody has seen
+    /// what would change. Each process is confirmed for itself: give its own URL.
+    #[command(
+        after_help = "Examples:\n  flux-resourceset-cli confirm --plan\n  flux-resourceset-cli confirm --reason 'INC-2041: the backup of noon'"
+    )]
+    Confirm(Confirm),
     /// Write the whole fleet to a file
     #[command(
         after_help = "Examples:\n  flux-resourceset-cli export fleet.yaml\n  flux-resourceset-cli export -o yaml"

@@ -13,6 +13,7 @@ mod client;
 mod cluster;
 mod complete;
 mod component;
+mod confirm;
 mod connection;
 mod demo;
 mod document;

@@ -231,6 +231,17 @@ pub(crate) fn lift_freeze(id: &str) -> Request {
     Request::new(Method::DELETE, document_path("api/v2/freezes", id))
 }
 
+/// How the server stands to its store.
+pub(crate) fn confirmation() -> Request {
+    let request = Request::new(Method::GET, "/api/v2/confirm".into()).privileged();
+    request.taking_long("Comparing the store with what was served")
+}
+
+pub(crate) fn confirm() -> Request {
+    let request = Request::new(Method::POST, "/api/v2/confirm".into());
+    request.taking_long("Comparing the store with what was served")
+}
+
 pub(crate) fn tombstones() -> Request {
     Request::new(Method::GET, "/api/v2/tombstones".into())
 }

@@ -9,7 +9,9 @@ use crate::client::Client;
 use crate::error::{Error, printable};
 use crate::output::{Format, Shown};
 use crate::writer::say;
-use crate::{apply, change, cluster, complete, component, demo, explain, export, flux, freeze, history};
+use crate::{
+    apply, change, cluster, complete, component, confirm, demo, explain, export, flux, freeze, history,
+};
 use crate::{namespace, profile, report, request, resource_type, rolebinding, tombstone, validate, whatif};
 
 /// Runs the command; `Ok` says whether it shows changes that were not made.
@@ -32,6 +34,7 @@ pub(crate) fn run(cli: &Cli) -> Result<bool, Error> {
         Command::History(command) => history::run(client, command),
         Command::Revert(command) => history::revert(client, command),
         Command::Freeze(command) => freeze::run(client, command),
+        Command::Confirm(command) => confirm::run(client, command),
         Command::Diff(command) => apply::diff(client, command),
         Command::Apply(command) => apply::run(client, command),
         Command::Validate(command) => validate::run(command),

@@ -45,7 +45,11 @@ impl<'a> Writer<'a> {
 
     /// The next write happens only if its effect is that of this plan.
     pub(crate) fn agree_to(&self, plan: &Plan) {
-        self.agreed.replace(Some(plan.said.digest.clone()));
+        self.agree_to_digest(&plan.said.digest);
+    }
+
+    pub(crate) fn agree_to_digest(&self, digest: &str) {
+        self.agreed.replace(Some(digest.to_owned()));
     }
 
     /// What the write would do.

@@ -21,13 +21,14 @@ const MAX_UNFOLDED_DEPTH: usize = 4 * MAX_DEPTH;
 /// What an input has of itself.
 const RESERVED_PROPERTIES: [&str; 3] = ["provider", "cluster", "on_remove"];
 /// Commands of the command line, which calls each type's by its name.
-const COMMANDS: [&str; 23] = [
+const COMMANDS: [&str; 24] = [
     "apply",
     "change",
     "cluster",
     "complete",
     "completions",
     "component",
+    "confirm",
     "demo",
     "diff",
     "explain",

@@ -163,8 +163,8 @@ mod tests {
         let applied = entries
             .iter()
             .try_fold(empty, |fleet, entry| fleet.apply(entry.revision, &entry.change_set.documents));
-        let (_, position) = store.head().await.unwrap();
-        Head { fleet: applied.unwrap(), position, store: Arc::new(store), confirmed: Moment::now() }
+        let (id, position) = store.head().await.unwrap();
+        Head { fleet: applied.unwrap(), position, store: Arc::new(store), id, confirmed: Moment::now() }
     }
 
     #[tokio::test]

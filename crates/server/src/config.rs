@@ -119,6 +119,10 @@ pub struct Config {
     pub history_days: Option<u32>,
     /// `MAX_STALENESS`, default 60 s: how old the proof may be that what a poll gets is the head.
     pub max_staleness: Duration,
+    /// `SNAPSHOT_FILE`: what this process remembers across restarts. No default.
+    pub snapshot_file: Option<PathBuf>,
+    /// `SERVE_STALE`, default false: whether polls are answered while the store is away.
+    pub serve_stale: bool,
     /// Bounds on what clients may take.
     pub limits: Limits,
     /// `RUST_LOG`, default `info`.
@@ -170,6 +174,8 @@ impl Config {
             removal_limit: vars.count("REMOVAL_LIMIT", 10, 0)?,
             history_days: history_days(&vars)?,
             max_staleness: vars.duration("MAX_STALENESS", Duration::from_secs(60))?,
+            snapshot_file: snapshot_file(&vars)?,
+            serve_stale: vars.one_of("SERVE_STALE", &[("false", false), ("true", true)])?,
             limits: limits(&vars)?,
             log_filter: vars.text("RUST_LOG")?.unwrap_or("info").to_owned(),
             log_format: vars.one_of("LOG_FORMAT", &[("text", LogFormat::Text), ("json", LogFormat::Json)])?,
@@ -330,6 +336,16 @@ fn history_days(vars: &Reader<'_>) -> Result<Option<u32>, ConfigError> {
     })
 }
 
+/// A store in memory is another one after each start: what is remembered of it would always be in its way.
+fn snapshot_file(vars: &Reader<'_>) -> Result<Option<PathBuf>, ConfigError> {
+    let name = "SNAPSHOT_FILE";
+    let path = vars.text(name)?.map(PathBuf::from);
+    if path.is_some() && vars.text("STORE_BACKEND")? == Some("memory") {
+        return Err(refused(name, "is set while STORE_BACKEND is memory, which no restart leaves: unset it"));
+    }
+    Ok(path)
+}
+
 fn limits(vars: &Reader<'_>) -> Result<Limits, ConfigError> {
     Ok(Limits {
         body_bytes: vars.count("MAX_BODY_BYTES", 4 * 1024 * 1024, 1)?,
@@ -370,6 +386,7 @@ mod tests {
         assert_eq!(config.limits.write_timeout, Duration::from_secs(30));
         assert_eq!(config.log_filter, "info");
         assert_eq!((config.seed_file, config.openapi_file, config.write_token), (None, None, None));
+        assert_eq!((config.snapshot_file, config.serve_stale), (None, false));
         let crud = read(&[("API_MODE", "crud")]).unwrap();
         assert_eq!(crud.database, Database::Sqlite { path, create: true });
         assert!(crud.reader_may_write());
@@ -462,6 +479,8 @@ mod tests {
             ("HISTORY_DAYS", &[("HISTORY_DAYS", "4000000000")]),
             ("MAX_BULK_BYTES", &[("MAX_BULK_BYTES", "0")]),
             ("MAX_BULK_BYTES", &[("MAX_BULK_BYTES", "64M")]),
+            ("SNAPSHOT_FILE", &[("SNAPSHOT_FILE", "x"), ("STORE_BACKEND", "memory")]),
+            ("SERVE_STALE", &[("SERVE_STALE", "yes")]),
             ("MAX_STALENESS", &[("MAX_STALENESS", "soon")]),
             ("MAX_STALENESS", &[("MAX_STALENESS", "0s")]),
             ("MAX_STALENESS", &[("MAX_STALENESS", "99999999999999999999")]),

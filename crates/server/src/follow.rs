@@ -7,10 +7,11 @@ use std::time::Duration;
 use flux_resourceset_merge::Fleet;
 use flux_resourceset_model::Rules;
 use flux_resourceset_model::change::{Entry, READER_VERSION};
-use flux_resourceset_store::{Changes, Error, ErrorKind, Position, Store};
+use flux_resourceset_store::{Changes, Error, ErrorKind, Position, Snapshot, Store, StoreId};
 use tokio::task::spawn_blocking;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
+use crate::seen::Seen;
 use crate::view::{Head, Moment, Mute, View};
 
 /// How many entries are asked for at once.
@@ -27,7 +28,7 @@ const LONGEST_ANSWER: Duration = Duration::from_secs(30);
 pub(crate) enum Behind {
     /// Try again.
     Away(Error),
-    /// Never again in this process.
+    /// Not again, unless a person says so.
     Mute(Mute),
 }
 
@@ -54,21 +55,50 @@ fn sentence(message: &str) -> String {
 pub(crate) async fn load(store: Arc<dyn Store>, rules: Rules) -> Result<Head, Behind> {
     let confirmed = Moment::now();
     let snapshot = answered(store.load(None)).await?;
-    let position = snapshot.position;
+    let (id, position) = (snapshot.store, snapshot.position);
+    Ok(Head { fleet: fleet(snapshot, rules).await.map_err(Behind::Mute)?, position, store, id, confirmed })
+}
+
+/// The fleet of `snapshot`.
+pub(crate) async fn fleet(snapshot: Snapshot, rules: Rules) -> Result<Fleet, Mute> {
+    let revision = snapshot.position.revision;
     let fleet = spawn_blocking(move || {
         let documents = snapshot.documents.into_iter();
         let documents = documents.map(|stored| (stored.key, stored.revision, stored.body));
-        Fleet::load(rules, position.revision, documents).map_err(|error| unreadable(position.revision, error))
+        Fleet::load(rules, revision, documents).map_err(|error| unreadable(revision, error))
     });
-    let fleet = fleet.await.unwrap_or_else(|panic| Err(unreadable(position.revision, panic)));
-    Ok(Head { fleet: fleet.map_err(Behind::Mute)?, position, store, confirmed })
+    fleet.await.unwrap_or_else(|panic| Err(unreadable(revision, panic)))
 }
 
 /// Brings `view` to the head of its store. It is swapped once, at the end: what lies between was the
 /// head at no time that we could confirm.
 pub(crate) async fn catch_up(view: &View) -> Result<(), Behind> {
-    let Some(mut head) = view.now().head().cloned() else { return Ok(()) };
+    let Some(head) = view.now().head().cloned() else { return Ok(()) };
     let known = head.position;
+    let head = match to_head(head.clone()).await? {
+        Reached::Head(head) => *head,
+        Reached::Diverged(theirs) => return Err(Behind::Mute(diverged(known, theirs))),
+        Reached::Forgotten => beyond(&head).await?,
+    };
+    if head.position == known {
+        view.confirm(known, head.confirmed);
+    } else {
+        view.take(&head).await;
+    }
+    Ok(())
+}
+
+/// Where the entries after a position lead.
+pub(crate) enum Reached {
+    Head(Box<Head>),
+    /// The store's head is this one, and its history another.
+    Diverged(Position),
+    /// The history begins later.
+    Forgotten,
+}
+
+/// `head` with all that was committed after it.
+pub(crate) async fn to_head(mut head: Head) -> Result<Reached, Behind> {
     loop {
         let asked = Moment::now();
         match answered(head.store.changes_since(head.position, PAGE)).await? {
@@ -78,28 +108,48 @@ pub(crate) async fn catch_up(view: &View) -> Result<(), Behind> {
                     head = applied(head, entries).await?;
                 }
                 if last {
-                    head.confirmed = asked;
-                    break;
+                    return Ok(Reached::Head(Box::new(Head { confirmed: asked, ..head })));
                 }
             }
-            Changes::Diverged(theirs) => return Err(Behind::Mute(diverged(head.position, theirs))),
-            Changes::Forgotten(_) => {
-                let why =
-                    "its log no longer reaches back to the revision that this process had seen: restart it";
-                return Err(Behind::Mute(Mute {
-                    code: "history_cut",
-                    sentence: sentence(why),
-                    at_once: false,
-                }));
-            }
+            Changes::Diverged(theirs) => return Ok(Reached::Diverged(theirs)),
+            Changes::Forgotten(_) => return Ok(Reached::Forgotten),
         }
     }
-    if head.position == known {
-        view.confirm(known, head.confirmed);
-    } else {
-        view.advance(&head);
+}
+
+/// The head of a store whose history begins after `seen`: all that can be told is that it is that store, and
+/// that it went on.
+async fn beyond(seen: &Head) -> Result<Head, Behind> {
+    let head = load(Arc::clone(&seen.store), seen.fleet.rules().clone()).await?;
+    let seen = Seen { store: seen.id, position: seen.position };
+    if head.id == seen.store && head.position.revision > seen.position.revision {
+        return Ok(head);
     }
-    Ok(())
+    Err(Behind::Mute(another(seen, head.id, head.position)))
+}
+
+/// Refuses `head`, unless its store's history holds what was `seen`.
+pub(crate) async fn holds(head: &Head, seen: Seen) -> Result<(), Behind> {
+    let refused = |theirs| Err(Behind::Mute(another(seen, head.id, theirs)));
+    if head.id != seen.store || head.position.revision < seen.position.revision {
+        return refused(head.position);
+    }
+    match answered(head.store.changes_since(seen.position, 1)).await? {
+        Changes::Diverged(theirs) => refused(theirs),
+        // Where it begins later, it went on.
+        Changes::Entries(_) | Changes::Forgotten(_) => Ok(()),
+    }
+}
+
+/// Refuses a store in the place of the one that is followed: what it holds may look like the other's, where
+/// it was restored from a backup.
+async fn same_store(view: &View) -> Result<(), Behind> {
+    let Some(head) = view.now().head().cloned() else { return Ok(()) };
+    let (id, position) = answered(head.store.head()).await?;
+    if id == head.id {
+        return Ok(());
+    }
+    Err(Behind::Mute(another(Seen { store: head.id, position: head.position }, id, position)))
 }
 
 /// `head` with `entries` applied; not confirmed any later than `head` was. On a thread of its own, since
@@ -131,11 +181,35 @@ fn unreadable(revision: u64, why: impl std::fmt::Display) -> Mute {
 
 fn diverged(ours: Position, theirs: Position) -> Mute {
     let why = format!(
-        "its history is not the one seen before (revision {} here, {} there; a restored backup looks like this); \
-         put back the store that belongs here; a restart would serve every cluster what this one holds",
+        "its history is not the one seen before (revision {} here, {} there; a restored backup looks like this); {CONFIRM}",
         ours.revision, theirs.revision
     );
     Mute { code: "store_diverged", sentence: sentence(&why), at_once: true }
+}
+
+fn another(seen: Seen, id: StoreId, theirs: Position) -> Mute {
+    if id == seen.store {
+        return diverged(seen.position, theirs);
+    }
+    let why = format!(
+        "it is another store than the one seen before (revision {} here, {} there; a restored backup looks like this); {CONFIRM}",
+        seen.position.revision, theirs.revision
+    );
+    Mute { code: "store_diverged", sentence: sentence(&why), at_once: true }
+}
+
+/// What to do about a store that is not the one seen before.
+const CONFIRM: &str = "put back the store that belongs here, or look at what this one would change and confirm it: \
+                       `flux-resourceset-cli confirm`, at the URL of this server; without SNAPSHOT_FILE a restart takes \
+                       it unseen";
+
+/// What to do where it is not known what was seen before, for the reason `doubt`.
+pub(crate) fn doubtful(doubt: &str) -> Mute {
+    let sentence = format!(
+        "This server does not follow its store yet: {doubt}, so it is not known whether the store went back in time; \
+         look at what it would change and confirm it: `flux-resourceset-cli confirm`, at the URL of this server."
+    );
+    Mute { code: "snapshot_damaged", sentence, at_once: true }
 }
 
 /// The answer to `question`; a store that takes too long counts as away.
@@ -159,28 +233,48 @@ impl Pauses {
     }
 }
 
-/// Keeps `view` at the head until it is mute. A question is asked at least four times within
+/// Keeps `view` at the head whenever it is not mute. A question is asked at least four times within
 /// `max_staleness`, so that one lost answer costs no poll.
-pub(crate) async fn follow(view: &View, max_staleness: Duration) {
+pub(crate) async fn follow(view: &View, max_staleness: Duration) -> ! {
     let longest = (max_staleness / 4).min(LONGEST_WAIT);
     let mut pauses = Pauses::new();
+    let mut identified: Option<Instant> = None;
     loop {
-        match catch_up(view).await {
+        view.unmuted().await;
+        // Whose it is seldom changes, and every commit wakes us.
+        let due = identified.is_none_or(|at| at.elapsed() >= longest);
+        match look(view, due).await {
             Ok(()) => {
+                identified = identified.filter(|_| !due).or_else(|| Some(Instant::now()));
                 pauses = Pauses::new();
                 wait_for_change(view, longest).await;
             }
-            Err(Behind::Away(error)) => {
+            Err(error) => {
                 note_trouble(view, &error);
                 pauses.pause(longest).await;
             }
-            Err(Behind::Mute(mute)) => {
-                tracing::error!(code = mute.code, "{}", mute.sentence);
-                view.mute(&mute);
-            }
         }
-        if view.now().mute().is_some() {
-            return;
+    }
+}
+
+/// Asks the store once, and is mute where that is what follows; whose it is, where that is `due`.
+async fn look(view: &View, due: bool) -> Result<(), Error> {
+    let _turn = view.following().await;
+    if view.now().mute().is_some() {
+        return Ok(());
+    }
+    let same = if due { same_store(view).await } else { Ok(()) };
+    let looked = match same {
+        Ok(()) => catch_up(view).await,
+        other => other,
+    };
+    match looked {
+        Ok(()) => Ok(()),
+        Err(Behind::Away(error)) => Err(error),
+        Err(Behind::Mute(mute)) => {
+            tracing::error!(code = mute.code, "{}", mute.sentence);
+            view.mute(&mute);
+            Ok(())
         }
     }
 }
@@ -206,6 +300,9 @@ pub(crate) fn describe(error: &Error) -> String {
 }
 
 async fn wait_for_change(view: &View, longest: Duration) {
+    if view.now().mute().is_some() {
+        return;
+    }
     let (store, revision) = match view.now().head() {
         Some(head) => (head.store.clone(), head.position.revision),
         None => return sleep(longest).await,

@@ -1,6 +1,7 @@
 //! What a write must be confirmed for: it is planned before it is made, and what destroys much, or in
 //! a protected environment, happens only where its plan was seen.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use flux_resourceset_merge::{Fleet, Plan, Prepared, plan};
@@ -100,8 +101,7 @@ fn is_intent(operations: &[Operation]) -> bool {
 /// What clusters get once the freeze is lifted and no other holds them.
 fn gathered(fleet: &Fleet, since: &Since, prepared: &Prepared) -> Plan {
     let (before, after) = (&since.past.fleet, &prepared.after);
-    let plurals = after.types().iter().map(|kind| kind.plural());
-    let changed: Vec<Key> = plurals.flat_map(|plural| changed(before, after, plural)).collect();
+    let changed = differing(before, after);
     let lifted = |id: &str| {
         let held = fleet
             .subject(id)
@@ -114,16 +114,25 @@ fn gathered(fleet: &Fleet, since: &Since, prepared: &Prepared) -> Plan {
     plan
 }
 
-/// The documents of one type that differ between two fleets.
+/// The documents that differ between two fleets.
+pub(crate) fn differing(before: &Fleet, after: &Fleet) -> Vec<Key> {
+    let types = before.types().iter().chain(after.types().iter());
+    let plurals: BTreeSet<&str> = types.map(|kind| kind.plural()).collect();
+    let changed: BTreeSet<Key> =
+        plurals.into_iter().flat_map(|plural| changed(before, after, plural)).collect();
+    changed.into_iter().collect()
+}
+
+/// The documents of one type that differ; one that is in both is named twice.
 fn changed(before: &Fleet, after: &Fleet, plural: &str) -> Vec<Key> {
     let differs = |id: &str| {
         let key = Key::new(plural, id);
-        let body = |fleet: &Fleet| fleet.get(&key).map(|document| document.body().into_owned());
-        (body(before) != body(after)).then_some(key)
+        let same = match (before.get(&key), after.get(&key)) {
+            (Some(before), Some(after)) => before.body() == after.body(),
+            _ => false,
+        };
+        (!same).then_some(key)
     };
     let ids = before.list(plural).chain(after.list(plural)).map(|(id, _)| id);
-    let mut keys: Vec<Key> = ids.filter_map(differs).collect();
-    keys.sort();
-    keys.dedup();
-    keys
+    ids.filter_map(differs).collect()
 }

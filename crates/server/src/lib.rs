@@ -8,6 +8,7 @@ mod body;
 mod catch;
 mod changes;
 pub mod config;
+mod confirm;
 mod connection;
 mod digest;
 mod documents;
@@ -21,6 +22,7 @@ mod guard;
 mod history;
 mod json;
 pub mod logging;
+mod memory;
 mod metrics;
 pub mod openapi;
 mod past;
@@ -33,8 +35,10 @@ mod retention;
 mod revert;
 mod routes;
 mod seed;
+mod seen;
 mod selection;
 mod service;
+mod snapshot;
 mod start;
 mod time;
 mod tokens;
@@ -45,6 +49,7 @@ mod write;
 mod write_timeout;
 mod writes;
 
+use std::convert::Infallible;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -57,7 +62,9 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::config::{ApiMode, Config};
+use crate::confirm::Confirming;
 use crate::connection::Connections;
+use crate::memory::{Memory, Recalled};
 use crate::metrics::Metrics;
 use crate::past::Pasts;
 use crate::service::{Served, Service};
@@ -103,9 +110,10 @@ pub async fn run(
     config: Config,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), RunError> {
-    let view = Arc::new(View::default());
+    let (memory, recalled) = memory(&config).await?;
+    let view = Arc::new(View::new(memory, config.serve_stale));
     let (tokens, tokens_file) = tokens(&config)?;
-    let service = Arc::new(service(config.clone(), Arc::clone(&view), tokens)?);
+    let service = Arc::new(service(config.clone(), source.clone(), Arc::clone(&view), tokens)?);
     let tokens_file = tokio::spawn(async {
         if let Some(file) = tokens_file {
             file.follow().await;
@@ -113,7 +121,8 @@ pub async fn run(
     });
     let mut connections = Connections::new(Arc::clone(&service));
     // A task of its own: whatever it takes to follow, connections are accepted.
-    let mut follower = tokio::spawn(followed(config.clone(), source, Arc::clone(&view)));
+    let mut follower = tokio::spawn(followed(config.clone(), source, Arc::clone(&view), recalled));
+    let keeper = tokio::spawn(kept(Arc::clone(&view)));
     let ended = tokio::select! {
         () = shutdown => Ok(()),
         () = connections.accept(&listener) => Ok(()),
@@ -128,31 +137,64 @@ pub async fn run(
         tracing::error!("a write is still under way at the end of DRAIN_TIMEOUT; its outcome is the store's");
     }
     follower.abort();
+    keeper.abort();
     tokens_file.abort();
+    // They hold the store, which is closed once nobody does: a file that was closed is whole without its log.
+    let _ = keeper.await;
+    if !follower.is_finished() {
+        let _ = follower.await;
+    }
+    if let Some(memory) = view.memory()
+        && tokio::time::timeout_at(deadline, memory.save(&view)).await.is_err()
+    {
+        tracing::warn!(
+            "SNAPSHOT_FILE is not written at the end of DRAIN_TIMEOUT: the next start has an older one"
+        );
+    }
     ended
 }
 
-/// Returns where a person must act before the store can be read, or once it is followed no further:
-/// what is known is then served as long as it may be, and /ready says why that ends.
-async fn followed(config: Config, source: Source, view: Arc<View>) -> Result<(), StartError> {
-    start::start(&config, &source, &view).await?;
+/// Returns only where a person must act before the store can be read. Where it is followed no further, what
+/// is known is served as long as it may be, and /ready says why that ends.
+async fn followed(
+    config: Config,
+    source: Source,
+    view: Arc<View>,
+    recalled: Recalled,
+) -> Result<Infallible, StartError> {
+    start::start(&config, &source, &view, recalled).await?;
     match config.history_days.filter(|_| config.api_mode == ApiMode::Crud) {
         None => follow::follow(&view, config.max_staleness).await,
         Some(days) => tokio::select! {
-            () = follow::follow(&view, config.max_staleness) => {}
+            never = follow::follow(&view, config.max_staleness) => never,
             never = retention::keep(&view, days) => never,
         },
     }
-    Ok(())
 }
 
-/// Why `follower` ended where it should not have; never where it ended as it may.
-async fn ended_early(follower: &mut JoinHandle<Result<(), StartError>>) -> RunError {
+/// Writes to `SNAPSHOT_FILE` what `view` comes to hold, where there is such a file.
+async fn kept(view: Arc<View>) {
+    if let Some(memory) = view.memory() {
+        memory.keep(&view).await;
+    }
+}
+
+/// Why `follower` ended where it should not have.
+async fn ended_early(follower: &mut JoinHandle<Result<Infallible, StartError>>) -> RunError {
     match follower.await {
-        Ok(Ok(())) => std::future::pending().await,
+        Ok(Ok(never)) => match never {},
         Ok(Err(error)) => error.into(),
         Err(panic) => RunError::Following(panic.to_string()),
     }
+}
+
+/// What is remembered of the time before this start, and where it goes on being noted.
+async fn memory(config: &Config) -> Result<(Option<Arc<Memory>>, Recalled), StartError> {
+    let Some(path) = config.snapshot_file.clone() else { return Ok((None, Recalled::default())) };
+    let opened = tokio::task::spawn_blocking(move || Memory::open(&path)).await;
+    let opened = opened.unwrap_or_else(|panic| Err(format!("SNAPSHOT_FILE cannot be read: {panic}")));
+    let (memory, recalled) = opened.map_err(StartError::Snapshot)?;
+    Ok((Some(Arc::new(memory)), recalled))
 }
 
 /// The tokens of `config`, and the file that goes on being looked at.
@@ -166,13 +208,23 @@ fn tokens(config: &Config) -> Result<(Arc<Tokens>, Option<TokensFile>), StartErr
     Ok((tokens, file))
 }
 
-fn service(config: Config, view: Arc<View>, tokens: Arc<Tokens>) -> Result<Service, StartError> {
+fn service(
+    config: Config,
+    source: Source,
+    view: Arc<View>,
+    tokens: Arc<Tokens>,
+) -> Result<Service, StartError> {
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
     if config.reader_may_write() {
         tracing::warn!(
             "CRUD_AUTH_TOKEN is not set or equals AUTH_TOKEN: whoever may read, every cluster among them, MAY WRITE EVERYTHING"
+        );
+    }
+    if config.serve_stale {
+        tracing::warn!(
+            "SERVE_STALE is set: while the store is away, POLLS ARE ANSWERED FROM WHAT WAS KNOWN LAST, HOWEVER OLD IT IS"
         );
     }
     let served = Served::of(&Types::built_in())
@@ -184,6 +236,7 @@ fn service(config: Config, view: Arc<View>, tokens: Arc<Tokens>) -> Result<Servi
         view,
         metrics: Metrics::new(Arc::clone(&tokens)),
         pasts: Pasts::new(),
+        confirming: Confirming::of(source),
         tokens,
         config,
     })

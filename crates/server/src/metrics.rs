@@ -17,6 +17,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
+use crate::memory::Memory;
 use crate::time;
 use crate::tokens::Tokens;
 use crate::view::{Moment, State};
@@ -36,6 +37,11 @@ struct Request {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Timed {
     route: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Reason {
+    code: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -74,6 +80,11 @@ pub(crate) struct Metrics {
     expiring: Gauge,
     expired: Gauge,
     servable: Gauge,
+    mute: Family<Reason, Gauge>,
+    stale: Gauge,
+    snapshot_revision: Gauge,
+    snapshot_age: FloatGauge,
+    snapshot_error: Gauge,
     since_poll: FloatGauge,
     since_confirmed: FloatGauge,
     started: Instant,
@@ -94,6 +105,11 @@ impl Metrics {
             expiring: Gauge::default(),
             expired: Gauge::default(),
             servable: Gauge::default(),
+            mute: Family::default(),
+            stale: Gauge::default(),
+            snapshot_revision: Gauge::default(),
+            snapshot_age: FloatGauge::default(),
+            snapshot_error: Gauge::default(),
             since_poll: FloatGauge::default(),
             since_confirmed: FloatGauge::default(),
             started: Instant::now(),
@@ -121,6 +137,16 @@ impl Metrics {
             "1 while polls are answered, 0 while they get 503",
             self.servable.clone(),
         );
+        let help = "1 for the reason why the store is followed no further";
+        registry.register("mute", help, self.mute.clone());
+        let help = "1 while polls are answered from what is not confirmed in time, since SERVE_STALE says so";
+        registry.register("serving_stale", help, self.stale.clone());
+        let help = "Revision of the fleet in SNAPSHOT_FILE; 0 where there is none";
+        registry.register("snapshot_revision", help, self.snapshot_revision.clone());
+        let help = "Seconds since this process wrote SNAPSHOT_FILE, which it does where the fleet changed; NaN before the first";
+        registry.register("snapshot_age_seconds", help, self.snapshot_age.clone());
+        let help = "1 while SNAPSHOT_FILE, or what is noted beside it, cannot be written";
+        registry.register("snapshot_error", help, self.snapshot_error.clone());
         let help = "Seconds since a poll was answered with 200; NaN before the first";
         registry.register("last_poll_age_seconds", help, self.since_poll.clone());
         let help = "Seconds since the fleet was last confirmed to be the store's head; NaN before the first";
@@ -140,21 +166,42 @@ impl Metrics {
     }
 
     /// Everything as text, the gauges as of now.
-    pub(crate) fn encode(&self, state: &State, max_staleness: Duration) -> Result<String, std::fmt::Error> {
+    pub(crate) fn encode(
+        &self,
+        state: &State,
+        memory: Option<&Memory>,
+        max_staleness: Duration,
+    ) -> Result<String, std::fmt::Error> {
         let now = Moment::now();
         let head = state.head();
         let number = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
-        self.revision.set(number(head.map_or(0, |head| head.position.revision)));
         self.clusters.set(number(head.map_or(0, |head| head.fleet.len(CLUSTERS) as u64)));
         self.freezes.set(number(head.map_or(0, |head| head.fleet.len(FREEZES) as u64)));
         self.expiring.set(number(head.map_or(0, |head| head.fleet.expiring() as u64)));
         self.expired.set(number(head.map_or(0, |head| head.fleet.expired(time::now()) as u64)));
-        self.servable.set(i64::from(state.servable(now, max_staleness).is_ok()));
+        let served = state.servable(now, max_staleness).ok();
+        let known = head.map(|head| head.position).or(served.as_ref().map(|served| served.position));
+        self.revision.set(number(known.map_or(0, |known| known.revision)));
+        self.servable.set(i64::from(served.is_some()));
+        self.stale.set(i64::from(served.is_some_and(|served| served.stale.is_some())));
+        self.mute.clear();
+        if let Some(mute) = state.mute() {
+            self.mute.get_or_create(&Reason { code: mute.code }).set(1);
+        }
+        self.set_snapshot(memory);
         self.since_confirmed.set(head.map_or(f64::NAN, |head| now.since(head.confirmed).as_secs_f64()));
         self.since_poll.set(self.last_poll_age());
         let mut text = String::new();
         encode(&mut text, &self.registry)?;
         Ok(text)
+    }
+
+    fn set_snapshot(&self, memory: Option<&Memory>) {
+        let saved = memory.map(Memory::saved).unwrap_or_default();
+        let revision = saved.of.map_or(0, |of| of.position.revision);
+        self.snapshot_revision.set(i64::try_from(revision).unwrap_or(i64::MAX));
+        self.snapshot_age.set(saved.at.map_or(f64::NAN, |at| at.elapsed().as_secs_f64()));
+        self.snapshot_error.set(i64::from(memory.is_some_and(Memory::is_failing)));
     }
 
     fn last_poll_age(&self) -> f64 {
@@ -192,7 +239,7 @@ mod tests {
         metrics.answered(&Method::GET, "/clusters/{id}", StatusCode::OK, Duration::from_millis(3));
         let hostile = Method::from_bytes(b"BREW").unwrap();
         metrics.answered(&hostile, "(none)", StatusCode::NOT_FOUND, Duration::ZERO);
-        let text = metrics.encode(&State::default(), Duration::from_secs(60)).unwrap();
+        let text = metrics.encode(&State::default(), None, Duration::from_secs(60)).unwrap();
         for line in [
             "flux_resourceset_http_requests_total{method=\"GET\",route=\"/clusters/{id}\",status=\"200\"} 1",
             "flux_resourceset_http_requests_total{method=\"other\",route=\"(none)\",status=\"404\"} 1",
@@ -200,6 +247,10 @@ mod tests {
             "flux_resourceset_expiring_overrides 0",
             "flux_resourceset_expired_overrides 0",
             "flux_resourceset_polls_served 0",
+            "flux_resourceset_serving_stale 0",
+            "flux_resourceset_snapshot_revision 0",
+            "flux_resourceset_snapshot_age_seconds NaN",
+            "flux_resourceset_snapshot_error 0",
             "flux_resourceset_last_poll_age_seconds NaN",
             "flux_resourceset_tokens_file_error 0",
             "flux_resourceset_token_last_used_timestamp_seconds{name=\"reader\"} 0",
@@ -208,7 +259,7 @@ mod tests {
         }
         tokens.find(b"w").unwrap();
         tokens.set_file_refused(true);
-        let text = metrics.encode(&State::default(), Duration::from_secs(60)).unwrap();
+        let text = metrics.encode(&State::default(), None, Duration::from_secs(60)).unwrap();
         let used = text.lines().find(|line| line.contains("{name=\"writer\"} 0"));
         assert!(used.is_none() && text.contains("flux_resourceset_tokens_file_error 1"), "{text}");
     }

@@ -88,6 +88,7 @@ fn tag(route: &Route) -> &str {
         (None, _) if route.pattern.starts_with("/api/v2/flux/") => "flux",
         (None, _) if route.action == Action::Explain => "explain",
         (None, _) if route.action == Action::Exceptions => "reports",
+        (None, _) if matches!(route.action, Action::Confirmation | Action::Confirm) => "confirm",
         (None, _) => "changes",
     }
 }
@@ -122,6 +123,8 @@ fn operation_id(route: &Route) -> String {
         Action::Explain if route.pattern.contains("{type}") => return "explain_type".into(),
         Action::Explain => return "explain".into(),
         Action::Exceptions => return "list_exceptions".into(),
+        Action::Confirmation => return "get_confirmation".into(),
+        Action::Confirm => return "confirm".into(),
     };
     let field = route.field.as_ref().map(|field| format!("_{field}")).unwrap_or_default();
     let kind = route.kind.as_ref().map_or("", |kind| if plural { kind.plural() } else { kind.name() });
@@ -290,6 +293,11 @@ fn success(route: &Route) -> (&'static str, Value) {
         Action::Entry => ("The change.", json_of(reference("Change"))),
         Action::Revert => ("What was changed; or the plan.", json_of(or_plan(reference("Reverted")))),
         Action::Explain => ("Where it comes from.", json_of(reference("Explanation"))),
+        Action::Confirmation => ("How it stands.", json_of(reference("Confirmation"))),
+        Action::Confirm => (
+            "How it stands now, with the plan; or the plan alone.",
+            json_of(or_plan(reference("Confirmation"))),
+        ),
         Action::Exceptions => {
             ("The exceptions.", json_of(json!({"type": "array", "items": reference("Exception")})))
         }
@@ -321,7 +329,10 @@ fn headers(route: &Route) -> Option<Value> {
         Action::History => {
             json!({"Link": text("The next page, with `rel=\"next\"`, where there is one.")})
         }
-        Action::Poll | Action::FleetList => json!({"X-Revision": of_the_past()}),
+        Action::Poll | Action::FleetList => {
+            let stale = "Where SERVE_STALE lets it be older than MAX_STALENESS: the seconds since it was confirmed, or `unconfirmed`.";
+            json!({"X-Revision": of_the_past(), "X-Stale": text(stale)})
+        }
         Action::Export => json!({"X-Revision": number("The revision that this is the whole of.")}),
         Action::Create | Action::Restore => {
             json!({"ETag": etag(), "Location": text("The document's path.")})

@@ -31,7 +31,8 @@ pub(crate) async fn keep(view: &View, days: u32) -> ! {
 }
 
 async fn forget(view: &View, days: u32) -> Result<u64, String> {
-    let Some(store) = view.now().head().map(|head| head.store.clone()) else { return Ok(0) };
+    // Of a store that nobody has confirmed nothing is dropped, either.
+    let Some(store) = view.now().writable().ok().map(|head| head.store.clone()) else { return Ok(0) };
     let forgetting = timeout(LONGEST, store.forget(before(SystemTime::now(), days)));
     match catch(forgetting).await? {
         Ok(forgotten) => forgotten.map_err(|error| follow::describe(&error)),

@@ -42,6 +42,8 @@ pub(crate) enum Action {
     Revert,
     Explain,
     Exceptions,
+    Confirmation,
+    Confirm,
 }
 
 /// A query parameter that a route takes.
@@ -178,6 +180,7 @@ fn table(types: &Types) -> Vec<Route> {
     table.extend(types.iter().filter(|kind| is_described(kind)).flat_map(part_routes));
     table.extend(change_routes());
     table.extend(history_routes());
+    table.extend(confirm_routes());
     table
 }
 
@@ -237,6 +240,37 @@ fn flux_routes() -> Vec<Route> {
             "What one cluster gets of one type, merged, as inputs.",
             past().into(),
             POLL_ERRORS,
+        ),
+    ]
+}
+
+/// There in read-only mode too: each process is confirmed for itself.
+fn confirm_routes() -> Vec<Route> {
+    const ERRORS: &[Status] = &[
+        Status::BadRequest,
+        Status::Conflict,
+        Status::PreconditionFailed,
+        Status::PreconditionRequired,
+        Status::ServiceUnavailable,
+    ];
+    let route = |method, action, summary: &str, query, errors| {
+        let route = Route::new(method, "/api/v2/confirm", Access::Write, action, summary, query, errors);
+        Route { crud: false, ..route }
+    };
+    vec![
+        route(
+            Method::GET,
+            Action::Confirmation,
+            "Why this process does not follow its store, and what would change if it did.",
+            vec![],
+            LIST_ERRORS,
+        ),
+        route(
+            Method::POST,
+            Action::Confirm,
+            "Has this process follow what its store holds, whatever it served before.",
+            vec![plan()],
+            ERRORS,
         ),
     ]
 }

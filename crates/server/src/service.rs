@@ -10,7 +10,7 @@ use flux_resourceset_merge::{Fleet, FleetFilter, Shard};
 use flux_resourceset_model::Types;
 use flux_resourceset_model::change::{Key, Part};
 use http::request::Parts;
-use http::{HeaderValue, Request, StatusCode, header};
+use http::{HeaderName, HeaderValue, Request, StatusCode, header};
 use hyper::body::Incoming;
 use serde_json::json;
 
@@ -18,6 +18,7 @@ use crate::answer::{Answer, answer, json_answer};
 use crate::auth::{Access, Principal};
 use crate::catch::catch;
 use crate::config::{ApiMode, Config};
+use crate::confirm::Confirming;
 use crate::digest::digest;
 use crate::documents;
 use crate::error::{ApiError, Status, unanswered, unlisted};
@@ -34,10 +35,12 @@ use crate::query::{Query, invalid};
 use crate::request_id;
 use crate::routes::{Action, Found, Route, Routes};
 use crate::tokens::Tokens;
-use crate::view::{Head, Moment, View};
+use crate::view::{Head, Moment, Stale, View};
 use crate::write::Writer;
 use crate::writes::Written;
 
+/// On an answer that `SERVE_STALE` allowed: the seconds since it was confirmed, or `unconfirmed`.
+pub(crate) const STALE: HeaderName = HeaderName::from_static("x-stale");
 /// Longer than any path whose ids and names keep their rules, however they are encoded.
 const LONGEST_PATH: usize = 2048;
 
@@ -50,6 +53,7 @@ pub(crate) struct Service {
     pub(crate) writer: Arc<Writer>,
     pub(crate) metrics: Metrics,
     pub(crate) pasts: Pasts,
+    pub(crate) confirming: Confirming,
     /// What stands at /openapi.yaml instead of what is made of the routes.
     pub(crate) openapi_file: Option<Bytes>,
 }
@@ -89,6 +93,14 @@ struct PollNotes {
     kind: String,
     revision: u64,
     digest: String,
+    stale: Option<Stale>,
+}
+
+impl PollNotes {
+    /// What the answer's own header says of its age, where it is one that must say it.
+    fn stale(&self) -> Option<HeaderValue> {
+        HeaderValue::from_str(&self.stale?.to_string()).ok()
+    }
 }
 
 impl Service {
@@ -110,6 +122,10 @@ impl Service {
         let mut answer = outcome.unwrap_or_else(|error| error.into_answer(&notes.request_id));
         if let Ok(id) = HeaderValue::from_str(&notes.request_id) {
             answer.headers_mut().insert(request_id::HEADER, id);
+        }
+        let answered = !answer.status().is_client_error() && !answer.status().is_server_error();
+        if let Some(stale) = notes.poll.as_ref().and_then(PollNotes::stale).filter(|_| answered) {
+            answer.headers_mut().insert(STALE, stale);
         }
         self.metrics.answered(&parts.method, &notes.route, answer.status(), started.elapsed());
         log(&parts, &notes, answer.status(), started, error.as_deref());
@@ -153,6 +169,8 @@ impl Service {
                 let (kind, input) = (kind.map(String::as_str), input.map(String::as_str));
                 explain::explain(&self.known()?, parameter(0), kind, input).await
             }
+            (Action::Confirmation, _) => self.confirmation().await,
+            (Action::Confirm, _) => self.confirm(&query, parts, notes).await,
             (Action::Exceptions, _) => exceptions::list(&self.known()?, &query).await,
             (Action::Apply, _) => self.apply(&query, parts, body, notes).await,
             (Action::Export, _) => Ok(files::export(self.view.now().known()?)),
@@ -269,13 +287,20 @@ impl Service {
     fn ready(&self) -> Result<Answer, ApiError> {
         let state = self.view.now();
         let head = state.servable(Moment::now(), self.config.max_staleness)?;
-        let body = json!({"status": "ok", "revision": head.position.revision});
+        let mut body = json!({"status": "ok", "revision": head.position.revision});
+        if let Some(age) = state.head().map(|head| Moment::now().since(head.confirmed)) {
+            body["confirmed_age_seconds"] = age.as_secs().into();
+        }
+        if head.stale.is_some() {
+            body["stale"] = true.into();
+        }
         Ok(json_answer(StatusCode::OK, body.to_string()))
     }
 
     fn metrics(&self) -> Result<Answer, ApiError> {
-        let text =
-            self.metrics.encode(&self.view.now(), self.config.max_staleness).map_err(ApiError::internal)?;
+        let memory = self.view.memory().map(Arc::as_ref);
+        let text = self.metrics.encode(&self.view.now(), memory, self.config.max_staleness);
+        let text = text.map_err(ApiError::internal)?;
         Ok(answer(StatusCode::OK, HeaderValue::from_static(metrics::CONTENT_TYPE), text))
     }
 
@@ -285,8 +310,9 @@ impl Service {
         let state = self.view.now();
         let head = state.servable(Moment::now(), self.config.max_staleness)?;
         noted.revision = head.position.revision;
+        noted.stale = head.stale;
         let mut out = Vec::new();
-        answer_poll(&head.fleet, dns, kind, &mut out)?;
+        answer_poll(head.fleet, dns, kind, &mut out)?;
         self.inputs(out, noted)
     }
 
@@ -296,6 +322,7 @@ impl Service {
         let state = self.view.now();
         let head = state.servable(Moment::now(), self.config.max_staleness)?;
         noted.revision = head.position.revision;
+        noted.stale = head.stale;
         let mut out = Vec::new();
         head.fleet.clusters(&filter, &mut out).map_err(unlisted)?;
         self.inputs(out, noted)
@@ -357,12 +384,14 @@ fn log(parts: &Parts, notes: &Notes, status: StatusCode, started: Instant, error
     let (status, request_id) = (status.as_u16(), notes.request_id.as_str());
     let ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     let principal = notes.principal.name();
-    if let Some(PollNotes { dns, kind, revision, digest }) = &notes.poll {
+    if let Some(PollNotes { dns, kind, revision, digest, stale }) = &notes.poll {
+        let stale = stale.map(|stale| stale.to_string());
         tracing::info!(
             dns,
             r#type = kind,
             revision,
             digest,
+            stale,
             status,
             ms,
             principal,

@@ -1,23 +1,29 @@
 //! From a configuration to a Fleet: opens the store, waits for one that is away, fills an empty one
 //! from the seed file, and loads it.
 
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use flux_resourceset_merge::Fleet;
 use flux_resourceset_model::Rules;
 use flux_resourceset_store::{
-    Access, Committed, Error, MemoryStore, Position, PostgresStore, PostgresUrl, SqliteStore, Store,
+    Access, Committed, Error, MemoryStore, Position, PostgresStore, PostgresUrl, Snapshot, SqliteStore, Store,
 };
 use tokio::task::spawn_blocking;
 
 use crate::config::{ApiMode, Config, Database};
-use crate::follow::{self, Behind, Pauses};
+use crate::follow::{self, Behind, Pauses, Reached};
+use crate::memory::Recalled;
 use crate::seed::{self, SeedError};
-use crate::view::{Head, View};
+use crate::seen::Seen;
+use crate::snapshot::beside;
+use crate::view::{Head, Kept, Moment, Mute, View};
 
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+/// Where the store went on by more entries than this since the snapshot, it is read as a whole.
+const HEAD_START: u64 = 1024;
 
 /// Where the store comes from.
 #[derive(Clone)]
@@ -60,6 +66,23 @@ impl Source {
         }
     }
 
+    /// Opens the store that is there, and makes none.
+    pub(crate) async fn open_known(&self) -> Result<Arc<dyn Store>, Error> {
+        match self {
+            Source::Sqlite { path, access: Access::ReadWrite { .. } } => {
+                let access = Access::ReadWrite { create: false };
+                Source::Sqlite { path: path.clone(), access }.open().await
+            }
+            known => known.open().await,
+        }
+    }
+
+    /// The files of the store as they stand now, where it is made of files.
+    pub(crate) fn files(&self) -> Option<Files> {
+        let Source::Sqlite { path, .. } = self else { return None };
+        Some(Files { database: inode(path), log: inode(&beside(path, "-wal")) })
+    }
+
     async fn open(&self) -> Result<Arc<dyn Store>, Error> {
         match self {
             Source::Open(store) => Ok(Arc::clone(store)),
@@ -67,6 +90,26 @@ impl Source {
             Source::Postgres { url, access } => Ok(Arc::new(PostgresStore::open(url, *access).await?)),
         }
     }
+}
+
+/// Which files stand at a SQLite store's paths, each by its device and inode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Files {
+    database: Option<(u64, u64)>,
+    log: Option<(u64, u64)>,
+}
+
+impl Files {
+    /// Whether these are another database beside the log of that of `before`. SQLite would take what the log
+    /// holds for the newer pages of that database, and the mixture for a store.
+    pub(crate) fn are_mixed(self, before: Files) -> bool {
+        self.database != before.database && self.log.is_some() && self.log == before.log
+    }
+}
+
+fn inode(path: &Path) -> Option<(u64, u64)> {
+    let metadata = std::fs::metadata(path).ok()?;
+    Some((metadata.dev(), metadata.ino()))
 }
 
 /// Why the server cannot start: a person must act first. One line for the person, exit 2.
@@ -78,6 +121,9 @@ pub enum StartError {
     /// What the store holds, or is.
     #[error("{0}")]
     Store(String),
+    /// `SNAPSHOT_FILE`.
+    #[error("{0}")]
+    Snapshot(String),
     /// `TOKENS_FILE`.
     #[error("{0}")]
     Tokens(String),
@@ -88,6 +134,8 @@ pub enum StartError {
 
 enum Failed {
     Away(Error),
+    /// The store is there, and not the one that is remembered.
+    Mute(Mute),
     Final(StartError),
 }
 
@@ -95,6 +143,7 @@ impl From<Behind> for Failed {
     fn from(behind: Behind) -> Self {
         match behind {
             Behind::Away(error) => Failed::Away(error),
+            Behind::Mute(mute) if mute.at_once => Failed::Mute(mute),
             Behind::Mute(mute) => Failed::Final(StartError::Store(mute.sentence)),
         }
     }
@@ -112,34 +161,107 @@ impl From<Error> for Failed {
     }
 }
 
-/// Tries until `view` holds the store's head, or a person must act.
-pub(crate) async fn start(config: &Config, source: &Source, view: &View) -> Result<(), StartError> {
+/// Tries until `view` holds the store's head, or is mute since that is not what was served before, or a
+/// person must act.
+pub(crate) async fn start(
+    config: &Config,
+    source: &Source,
+    view: &View,
+    recalled: Recalled,
+) -> Result<(), StartError> {
+    let Recalled { seen, snapshot, doubt } = recalled;
+    if let Some(snapshot) = snapshot {
+        keep(config, view, seen, snapshot).await;
+    }
+    if let Some(doubt) = doubt {
+        mute(view, &follow::doubtful(&doubt));
+        return Ok(());
+    }
     let mut pauses = Pauses::new();
     loop {
-        match first_head(config, source).await {
+        match first_head(config, source, view, seen).await {
             Ok(head) => {
                 let clusters = head.fleet.len("clusters");
                 tracing::info!(revision = head.position.revision, clusters, "the store is read");
-                view.advance(&head);
+                view.opened(source.files());
+                view.take(&head).await;
                 return Ok(());
             }
             Err(Failed::Away(error)) => {
                 follow::note_trouble(view, &error);
                 pauses.pause(LONGEST_PAUSE).await;
             }
+            Err(Failed::Mute(other)) => {
+                mute(view, &other);
+                return Ok(());
+            }
             Err(Failed::Final(error)) => return Err(error),
         }
     }
 }
 
-async fn first_head(config: &Config, source: &Source) -> Result<Head, Failed> {
-    let rules = Rules {
+fn mute(view: &View, mute: &Mute) {
+    tracing::error!(code = mute.code, "{}", mute.sentence);
+    view.mute(mute);
+}
+
+/// Has the fleet of the snapshot at hand: to start from, to compare with, or to be served meanwhile.
+async fn keep(config: &Config, view: &View, seen: Option<Seen>, snapshot: Snapshot) {
+    let (id, position) = (snapshot.store, snapshot.position);
+    let is_last = seen == Some(Seen { store: id, position });
+    match follow::fleet(snapshot, rules(config)).await {
+        Ok(fleet) => {
+            tracing::info!(revision = position.revision, "the snapshot is read");
+            view.keep(Kept { fleet, position, id, is_last });
+        }
+        Err(mute) => tracing::error!("the snapshot in SNAPSHOT_FILE is not used: {}", mute.sentence),
+    }
+}
+
+pub(crate) fn rules(config: &Config) -> Rules {
+    Rules {
         environments: config.environments.clone(),
         protected_environments: config.protected_environments.clone(),
+    }
+}
+
+async fn first_head(
+    config: &Config,
+    source: &Source,
+    view: &View,
+    seen: Option<Seen>,
+) -> Result<Head, Failed> {
+    let Some(seen) = seen else {
+        let store = source.open().await?;
+        seed(config, &rules(config), &*store).await?;
+        return Ok(follow::load(store, rules(config)).await?);
     };
-    let store = source.open().await?;
-    seed(config, &rules, &*store).await?;
-    Ok(follow::load(store, rules).await?)
+    // What was served from a store is never served from an empty one that is made in its place.
+    let store = source.open_known().await?;
+    let head = match head_start(&store, view).await? {
+        Some(head) => head,
+        None => follow::load(store, rules(config)).await?,
+    };
+    follow::holds(&head, seen).await?;
+    Ok(head)
+}
+
+/// The head as what was committed since the snapshot makes it; `None` where reading the whole store is
+/// quicker, or the only way.
+async fn head_start(store: &Arc<dyn Store>, view: &View) -> Result<Option<Head>, Failed> {
+    let Some(Kept { fleet, position, id, .. }) = view.now().last() else { return Ok(None) };
+    let confirmed = Moment::now();
+    let (theirs, end) = follow::answered(store.head()).await?;
+    let near = end.revision.checked_sub(position.revision).is_some_and(|entries| entries <= HEAD_START);
+    if theirs != id || !near {
+        return Ok(None);
+    }
+    let head = Head { fleet, position, store: Arc::clone(store), id, confirmed };
+    match follow::to_head(head).await {
+        Ok(Reached::Head(head)) => Ok(Some(*head)),
+        Err(Behind::Away(error)) => Err(Failed::Away(error)),
+        Ok(Reached::Diverged(_) | Reached::Forgotten) | Err(Behind::Mute(_)) => Ok(None),
+    }
 }
 
 /// Fills an empty store, and says what became of the seed file.

@@ -223,10 +223,10 @@ impl Writer {
     async fn take(&self, head: &Head, entry: &Entry, next: Fleet, asked: Moment) {
         if next.revision() == entry.revision {
             let position = Position { revision: entry.revision, entry: entry.change_set.entry };
-            return self.view.advance(&Head { fleet: next, position, confirmed: asked, ..head.clone() });
+            return self.view.take(&Head { fleet: next, position, confirmed: asked, ..head.clone() }).await;
         }
         match follow::applied(head.clone(), vec![entry.clone()]).await {
-            Ok(next) => self.view.advance(&Head { confirmed: asked, ..next }),
+            Ok(next) => self.view.take(&Head { confirmed: asked, ..next }).await,
             Err(behind) => drop(self.behind(behind)),
         }
     }

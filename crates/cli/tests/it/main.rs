@@ -8,6 +8,7 @@
 mod book;
 mod commands;
 mod completion;
+mod confirm;
 mod console;
 mod files;
 mod freezes;

@@ -4,6 +4,7 @@
 mod brake;
 mod changes;
 mod complete;
+mod confirm;
 mod files;
 mod history;
 mod layers;

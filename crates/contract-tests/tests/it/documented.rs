@@ -11,8 +11,17 @@ use serde_json::{Map, Value, json};
 use crate::http::{Reply, Request};
 
 /// The headers that an answer has only where the document says so.
-const NAMED: [&str; 8] =
-    ["etag", "link", "location", "retry-after", "x-frozen", "x-profiles", "x-revision", "x-total-count"];
+const NAMED: [&str; 9] = [
+    "etag",
+    "link",
+    "location",
+    "retry-after",
+    "x-frozen",
+    "x-profiles",
+    "x-revision",
+    "x-stale",
+    "x-total-count",
+];
 
 /// A served document, made to judge by.
 pub(crate) struct Documented {

@@ -9,7 +9,7 @@ use crate::http::{Reply, Request};
 use crate::server::Server;
 
 /// The headers that a client may rely on. All others are the transport's.
-const SHOWN: [&str; 12] = [
+const SHOWN: [&str; 13] = [
     "allow",
     "cache-control",
     "content-type",
@@ -21,6 +21,7 @@ const SHOWN: [&str; 12] = [
     "x-frozen",
     "x-profiles",
     "x-revision",
+    "x-stale",
     "x-total-count",
 ];
 /// Paths and bodies beyond this tell a reader no more.
@@ -128,14 +129,22 @@ fn laid_out(reply: &Reply) -> String {
     if let Some(id) = body.get_mut("request_id").filter(|_| reply.status >= 400) {
         assert_eq!(id.as_str(), reply.header("x-request-id"));
     }
+    if let Some(age) = body.get_mut("confirmed_age_seconds") {
+        assert!(age.is_u64());
+        *age = "[seconds]".into();
+    }
     hide_request_ids(&mut body);
     serde_json::to_string_pretty(&body).unwrap()
 }
 
-/// The log tells which request a change was made by.
+/// The log tells which request a change was made by. A store and its entries have random ids.
 fn hide_request_ids(value: &mut Value) {
     match value {
         Value::Object(object) => {
+            if object.contains_key("store") && object.contains_key("entry") {
+                object.insert("store".into(), "[store]".into());
+                object.insert("entry".into(), "[entry]".into());
+            }
             for (name, value) in object {
                 if name == "request_id" && value.is_string() {
                     *value = "[request id]".into();

@@ -27,11 +27,12 @@ const KEPT: [&str; 15] = [
 ];
 
 /// The names of the schemas of what is no document.
-const OTHERS: [&str; 14] = [
+const OTHERS: [&str; 15] = [
     "Change",
     "ChangeSet",
     "ChangeSummary",
     "Changed",
+    "Confirmation",
     "Error",
     "Exception",
     "Explanation",
@@ -232,7 +233,12 @@ fn others(types: &Types) -> Vec<(String, Value)> {
             json!({
                 "type": "object",
                 "required": ["status", "revision"],
-                "properties": {"status": text(), "revision": {"type": "integer", "description": "The fleet's revision."}}
+                "properties": {
+                    "status": text(),
+                    "revision": {"type": "integer", "description": "The fleet's revision."},
+                    "confirmed_age_seconds": {"type": "integer", "description": "How long ago it was confirmed to be the store's head; absent where it never was."},
+                    "stale": {"type": "boolean", "description": "Whether polls are answered only because SERVE_STALE is set."}
+                }
             }),
         ),
         (
@@ -246,8 +252,33 @@ fn others(types: &Types) -> Vec<(String, Value)> {
             }),
         ),
     ];
+    others.push(("Confirmation".into(), confirmation()));
     others.extend(operating(types));
     others
+}
+
+/// How a process stands to its store.
+fn confirmation() -> Value {
+    let text = || json!({"type": "string"});
+    let nullable = |mut schema: Value, description: &str| {
+        schema["nullable"] = true.into();
+        schema["description"] = description.into();
+        schema
+    };
+    let place = || whole(json!({"store": text(), "revision": {"type": "integer"}, "entry": text()}), &[]);
+    let mute = whole(json!({"code": text(), "message": text()}), &[]);
+    let remarks = json!({"type": "array", "items": text(), "description": "What the plan does not show."});
+    whole(
+        json!({
+            "mute": nullable(mute, "Why the store is followed no further."),
+            "confirmable": {"type": "boolean", "description": "Whether a person may have it followed all the same."},
+            "served": nullable(place(), "What clusters were answered from last; after a restart the last that was kept."),
+            "store": nullable(place(), "Where the store's log ends, where that may be confirmed."),
+            "remarks": remarks,
+            "plan": {"$ref": "#/components/schemas/Plan"},
+        }),
+        &["plan"],
+    )
 }
 
 /// What is said of changes, before and after they are made.

@@ -151,9 +151,10 @@ async fn write(commits: &[Fate], reads: &[bool]) -> (String, u64) {
         fleet: Fleet::empty(Rules::default()),
         position: Position::START,
         store: Arc::new(store),
+        id: StoreId(1),
         confirmed: Moment::now(),
     };
-    view.advance(&head);
+    view.follow_anew(&head);
     let said = match Arc::new(Writer::new(view, 10)).write(ask()).await {
         Ok(Outcome::Done(done)) => format!("written {}", done.revision()),
         Ok(Outcome::Planned(_)) => "planned".to_owned(),

@@ -32,6 +32,8 @@ pub(crate) struct FaultyStore {
     pub(crate) reads_fail: AtomicBool,
     pub(crate) reads_panic: AtomicBool,
     pub(crate) diverged: AtomicBool,
+    /// Whether it says that it is another store, which has the same history.
+    pub(crate) renamed: AtomicBool,
     /// Whether nobody is woken, so that a server learns of others' writes by its own commits alone.
     pub(crate) deaf: AtomicBool,
     /// How many milliseconds later it is than the entries say.
@@ -49,6 +51,7 @@ impl FaultyStore {
             reads_fail: AtomicBool::new(false),
             reads_panic: AtomicBool::new(false),
             diverged: AtomicBool::new(false),
+            renamed: AtomicBool::new(false),
             deaf: AtomicBool::new(false),
             later: AtomicI64::new(0),
             fates: Mutex::new(VecDeque::new()),
@@ -82,12 +85,16 @@ fn unknown() -> Error {
 impl Store for FaultyStore {
     async fn head(&self) -> Result<(StoreId, Position), Error> {
         self.read()?;
-        self.inner.head().await
+        let (id, position) = self.inner.head().await?;
+        Ok((if self.renamed.load(Ordering::SeqCst) { StoreId(!id.0) } else { id }, position))
     }
 
     async fn load(&self, at: Option<u64>) -> Result<Snapshot, Error> {
         self.read()?;
-        self.inner.load(at).await
+        let loaded = self.inner.load(at).await?;
+        let id = loaded.store;
+        let store = if self.renamed.load(Ordering::SeqCst) { StoreId(!id.0) } else { id };
+        Ok(Snapshot { store, ..loaded })
     }
 
     async fn commit(&self, expected: Position, change_sets: Vec<ChangeSet>) -> Result<Committed, Error> {

@@ -7,6 +7,7 @@
 )]
 
 mod client;
+mod confirm;
 mod documents;
 mod errors;
 mod exceptions;
@@ -21,6 +22,7 @@ mod operate;
 mod past;
 mod polls;
 mod process;
+mod remembered;
 mod revert;
 mod server;
 mod types;

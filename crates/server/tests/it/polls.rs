@@ -116,7 +116,9 @@ fn service_endpoints_are_public() {
     let server = Server::seeded();
     let anyone = server.anyone();
     assert_eq!(anyone.get("/health").expect(200).json(), json!({"status": "ok"}));
-    assert_eq!(anyone.get("/ready?from=probe").expect(200).json(), json!({"status": "ok", "revision": 3}));
+    let mut ready = anyone.get("/ready?from=probe").expect(200).json();
+    assert!(ready["confirmed_age_seconds"].take().is_u64());
+    assert_eq!(ready, json!({"status": "ok", "revision": 3, "confirmed_age_seconds": null}));
     let openapi = anyone.get("/openapi.yaml").expect(200);
     assert_eq!(openapi.header("content-type"), Some("application/yaml"));
     assert!(String::from_utf8(openapi.body).unwrap().starts_with("openapi: "));

@@ -14,19 +14,19 @@ use crate::client::{Client, until};
 use crate::server::{READ, WRITE};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_flux-resourceset");
-const SEED: &str = r#"{
+pub(crate) const SEED: &str = r#"{
     "clusters": [{"cluster_name": "c1", "cluster_dns": "c1.example.com", "environment": "dev", "namespaces": [{"id": "n1"}]}],
     "namespaces": [{"_id": "n1"}]
 }"#;
-const POLL: &str = "/api/v2/flux/clusters/c1.example.com/namespaces";
+pub(crate) const POLL: &str = "/api/v2/flux/clusters/c1.example.com/namespaces";
 
-struct Process {
+pub(crate) struct Process {
     child: Child,
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
     log: Arc<Mutex<String>>,
 }
 
-fn command(folder: &Path, pairs: &[(&str, &str)]) -> Command {
+pub(crate) fn command(folder: &Path, pairs: &[(&str, &str)]) -> Command {
     let mut command = Command::new(BINARY);
     let url = format!("sqlite://{}/store.db?mode=rwc", folder.display());
     command.env_clear().current_dir(folder).stdout(Stdio::null()).stderr(Stdio::piped());
@@ -35,11 +35,11 @@ fn command(folder: &Path, pairs: &[(&str, &str)]) -> Command {
     command
 }
 
-fn start(folder: &Path, pairs: &[(&str, &str)]) -> Process {
+pub(crate) fn start(folder: &Path, pairs: &[(&str, &str)]) -> Process {
     started(command(folder, pairs))
 }
 
-fn started(mut command: Command) -> Process {
+pub(crate) fn started(mut command: Command) -> Process {
     let mut child = command.spawn().unwrap();
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
     let log = Arc::new(Mutex::new(String::new()));
@@ -60,25 +60,37 @@ fn started(mut command: Command) -> Process {
 }
 
 impl Process {
-    fn ready(self) -> Process {
+    pub(crate) fn ready(self) -> Process {
         until("ready", || self.reader().get("/ready").status == 200);
         self
     }
 
-    fn reader(&self) -> Client {
+    pub(crate) fn reader(&self) -> Client {
         Client { address: self.address, token: Some(READ) }
     }
 
-    fn writer(&self) -> Client {
+    pub(crate) fn writer(&self) -> Client {
         Client { address: self.address, token: Some(WRITE) }
     }
 
-    fn logged(&self, text: &str) {
+    pub(crate) fn logged(&self, text: &str) {
         until(text, || self.log.lock().unwrap().contains(text));
     }
 
+    /// Ends it as a machine does that fails: with whatever is under way.
+    pub(crate) fn kill(mut self) -> String {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        let log = self.log.lock().unwrap();
+        log.clone()
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Ends it as Kubernetes does.
-    fn terminate(mut self) -> String {
+    pub(crate) fn terminate(mut self) -> String {
         let status = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
         assert!(status.success());
         assert_eq!(self.child.wait().unwrap().code(), Some(0));
@@ -96,7 +108,7 @@ impl Drop for Process {
 
 /// Runs to an end that must be exit 2 with one line (or one and a list) on standard error.
 #[track_caller]
-fn refused(folder: &Path, pairs: &[(&str, &str)]) -> String {
+pub(crate) fn refused(folder: &Path, pairs: &[(&str, &str)]) -> String {
     let Output { status, stderr, .. } = command(folder, pairs).output().unwrap();
     let text = String::from_utf8(stderr).unwrap();
     assert_eq!(status.code(), Some(2), "{text}");

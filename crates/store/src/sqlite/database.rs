@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Transaction, TransactionBehavior};
 
 use super::failure::Failure;
 use super::schema::{self, MIGRATIONS, Standing};
@@ -115,7 +115,10 @@ fn connect(path: &Path, flags: OpenFlags, create: bool) -> Result<(Connection, F
         Some(metadata) if !metadata.is_file() => {
             return Err(Failure::new(ErrorKind::Corrupt, "this is not a file: check the path"));
         }
-        Some(metadata) if metadata.len() > 0 => check_header(path)?,
+        Some(metadata) if metadata.len() > 0 => {
+            check_header(path)?;
+            check_log_belongs(path)?;
+        }
         Some(_) => {}
     }
     let connection = Connection::open_with_flags(path, flags)?;
@@ -199,6 +202,39 @@ fn check_no_log_is_left(path: &Path) -> Result<(), Failure> {
     Err(Failure::new(ErrorKind::Corrupt, sentence))
 }
 
+/// SQLite takes a write-ahead log for that of whatever file it lies beside, and the mixture of both for a
+/// store. What the file ends with must be in what is read through the log; asked by connections that write
+/// nothing, since a writer's end would put the one into the other.
+fn check_log_belongs(path: &Path) -> Result<(), Failure> {
+    if beside(path, "-wal")? == 0 {
+        return Ok(());
+    }
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let alone = Connection::open_with_flags(immutable(path), flags | OpenFlags::SQLITE_OPEN_URI)?;
+    // While it is being written the file alone may look damaged; then the next one to open it will tell.
+    let Some((revision, entry)) = last_entry(&alone) else { return Ok(()) };
+    let both = Connection::open_with_flags(path, flags)?;
+    both.busy_timeout(BUSY_TIMEOUT)?;
+    let there = both.query_row("SELECT entry FROM entries WHERE revision = ?1", [revision], |row| row.get(0));
+    let belongs = match there.optional() {
+        Ok(Some::<String>(there)) => there == entry,
+        // What is old was forgotten meanwhile; what is new cannot be missing.
+        Ok(None) => last_entry(&both).is_some_and(|(last, _)| last > revision),
+        Err(_) => true,
+    };
+    if belongs {
+        return Ok(());
+    }
+    let sentence = "the write-ahead log beside it is another store's: move the files that end in -wal and -shm away, and \
+                    keep them until it is known whose they are";
+    Err(Failure::new(ErrorKind::Corrupt, sentence))
+}
+
+fn last_entry(connection: &Connection) -> Option<(i64, String)> {
+    let sql = "SELECT revision, entry FROM entries ORDER BY revision DESC LIMIT 1";
+    connection.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?))).ok()
+}
+
 /// The length of one of SQLite's side files, 0 where there is none.
 fn beside(path: &Path, suffix: &str) -> Result<u64, Failure> {
     let mut file = path.as_os_str().to_os_string();
@@ -259,8 +295,9 @@ fn absent() -> Failure {
 }
 
 fn replaced() -> Failure {
-    let sentence = "another file took the place of the store while it was open: put the old one back, or restart to serve what \
-                    this one holds to every cluster";
+    let sentence = "another file took the place of the store while it was open: put the old one back, or look at what this \
+                    one would change and confirm it: `flux-resourceset-cli confirm`, at the URL of this server; without \
+                    SNAPSHOT_FILE a restart takes it unseen";
     Failure::new(ErrorKind::Replaced, sentence)
 }
 

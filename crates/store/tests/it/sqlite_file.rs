@@ -334,3 +334,42 @@ async fn a_store_that_is_dropped_leaves_one_file_and_no_lock() {
     let raw = Connection::open(backend.path()).unwrap();
     raw.execute_batch("BEGIN EXCLUSIVE; ROLLBACK; PRAGMA journal_mode = DELETE").unwrap();
 }
+
+#[tokio::test]
+async fn a_file_beside_the_log_of_another_store_is_left_as_it_was() {
+    let (_ours, path) = store_with_content().await;
+    let (_theirs, other) = store_with_content().await;
+    let open = SqliteStore::open(&other, CREATE).await.unwrap();
+    write(&open, vec![cluster("late", "x")]).await;
+    let side = |path: &Path, suffix: &str| PathBuf::from(format!("{}{suffix}", path.display()));
+    let log = fs::read(side(&other, "-wal")).unwrap();
+    assert!(!log.is_empty());
+    let before = fs::read(&path).unwrap();
+    for access in EVERY_ACCESS {
+        fs::write(side(&path, "-wal"), &log).unwrap();
+        let error = refusal(&path, access).await;
+        assert_eq!(error.kind, ErrorKind::Corrupt, "{access:?}: {error}");
+        assert!(error.message.contains("is another store's"), "{error}");
+        assert!(fs::read(&path).unwrap() == before, "{access:?}");
+    }
+    for suffix in ["-wal", "-shm"] {
+        let _ = fs::remove_file(side(&path, suffix));
+    }
+    SqliteStore::open(&path, CREATE).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_log_that_was_left_by_a_process_that_was_killed_is_taken() {
+    let (_theirs, other) = store_with_content().await;
+    let open = SqliteStore::open(&other, CREATE).await.unwrap();
+    write(&open, vec![cluster("late", "x")]).await;
+    let copy = tempfile::tempdir().unwrap();
+    let path = copy.path().join("fleet.db");
+    for suffix in ["", "-wal"] {
+        fs::copy(format!("{}{suffix}", other.display()), format!("{}{suffix}", path.display())).unwrap();
+    }
+    for access in EVERY_ACCESS {
+        let store = SqliteStore::open(&path, access).await.unwrap();
+        assert_eq!(store.head().await.unwrap().1.revision, 101, "{access:?}");
+    }
+}
