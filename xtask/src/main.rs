@@ -2,8 +2,6 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "these commands talk to a person")]
 
 mod bench;
-mod bench_layers;
-mod bench_polls;
 mod chart_repository;
 mod ci;
 mod cluster_demo;
