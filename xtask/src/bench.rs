@@ -2,20 +2,49 @@
 //! of them need stands here.
 
 mod client;
+mod cpu;
+mod fleet;
+mod latency;
 mod layers;
+mod machine;
+mod memory;
+mod nginx;
 mod plans;
+mod polls;
+mod row;
+mod start;
+mod stores;
 mod types;
+mod visible;
+mod writes;
+mod wrk;
 
-use std::path::Path;
+use std::env;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
+use self::machine::Machine;
+use self::row::{Row, table};
+use self::stores::Stores;
 use crate::workspace::{Programs, cargo, run as run_command};
 
 /// What can be measured.
-#[derive(Clone, Copy, clap::ValueEnum)]
+#[derive(Clone, Copy, PartialEq, clap::ValueEnum)]
 pub(crate) enum Bench {
+    /// Polls a second, beside nginx with the same answers as files, and with a hundred times as many clusters
+    Polls,
+    /// Memory after a million polls, and what one more cluster adds
+    Memory,
+    /// Durable writes a second, beside a bare loop of one-row transactions
+    Writes,
+    /// From a write until another process shows it
+    Visible,
+    /// A start, beside reading and parsing all that is stored
+    Start,
+    /// How long polls take while somebody writes all the time
+    Latency,
     /// Plans of changes that touch every cluster
     Plan,
     /// Polls of a type registered at run time beside those of a built-in one
@@ -24,12 +53,45 @@ pub(crate) enum Bench {
     Layers,
 }
 
+const ALL: [Bench; 9] = [
+    Bench::Polls,
+    Bench::Memory,
+    Bench::Writes,
+    Bench::Visible,
+    Bench::Start,
+    Bench::Latency,
+    Bench::Plan,
+    Bench::Types,
+    Bench::Layers,
+];
+
 impl Bench {
     fn name(self) -> &'static str {
         match self {
+            Bench::Polls => "polls",
+            Bench::Memory => "memory",
+            Bench::Writes => "writes",
+            Bench::Visible => "visible",
+            Bench::Start => "start",
+            Bench::Latency => "latency",
             Bench::Plan => "plan",
             Bench::Types => "types",
             Bench::Layers => "layers",
+        }
+    }
+
+    /// What is measured against a goal is returned.
+    fn measure(self, stores: &Stores) -> Result<Vec<Row>> {
+        match self {
+            Bench::Polls => polls::run(stores),
+            Bench::Memory => memory::run(stores),
+            Bench::Writes => writes::run(stores),
+            Bench::Visible => visible::run(stores),
+            Bench::Start => start::run(stores),
+            Bench::Latency => latency::run(stores),
+            Bench::Plan => plans::run().map(|()| Vec::new()),
+            Bench::Types => types::run(&stores.programs).map(|()| Vec::new()),
+            Bench::Layers => layers::run(&stores.programs).map(|()| Vec::new()),
         }
     }
 }
@@ -39,16 +101,32 @@ pub(crate) fn run(only: Option<Bench>) -> Result<()> {
         let again = ["run", "--release", "--package", "xtask", "--", "bench"];
         return run_command(cargo().args(again).args(only.map(Bench::name)));
     }
-    if matches!(only, None | Some(Bench::Plan)) {
-        plans::run()?;
+    let folder = tempfile::tempdir()?;
+    let stores = Stores::new(Programs::build_release()?, folder.path());
+    let machine = Machine::now()?;
+    println!("{machine}\n{}", fleet::MIX);
+    let mut rows = Vec::new();
+    for bench in ALL.into_iter().filter(|bench| only.is_none_or(|only| only == *bench)) {
+        println!("\n{}:", bench.name());
+        rows.extend(bench.measure(&stores).with_context(|| format!("bench {}", bench.name()))?);
     }
-    if matches!(only, None | Some(Bench::Types)) {
-        types::run(&Programs::build_release()?)?;
-    }
-    if matches!(only, None | Some(Bench::Layers)) {
-        layers::run(&Programs::build_release()?)?;
+    if !rows.is_empty() {
+        println!("\n{}\n\n{}", Machine::now()?, table(&rows));
     }
     Ok(())
+}
+
+/// Why a benchmark that needs these programs cannot be made.
+fn missing(programs: &[&str]) -> Option<String> {
+    let found = |program: &str| {
+        let path = env::var_os("PATH").unwrap_or_default();
+        // Debian puts what only root runs where others do not look.
+        env::split_paths(&path)
+            .chain([PathBuf::from("/usr/sbin")])
+            .any(|folder| folder.join(program).is_file())
+    };
+    let missing: Vec<_> = programs.iter().copied().filter(|program| !found(program)).collect();
+    (!missing.is_empty()).then(|| format!("{0} not found: apt-get install {0}", missing.join(" ")))
 }
 
 fn timed<T>(work: impl FnOnce() -> Result<T>) -> Result<(T, Duration)> {
@@ -60,6 +138,13 @@ fn timed<T>(work: impl FnOnce() -> Result<T>) -> Result<(T, Duration)> {
 fn median<T: PartialOrd + Copy + Default>(mut values: Vec<T>) -> T {
     values.sort_by(|one, other| one.partial_cmp(other).unwrap_or(std::cmp::Ordering::Equal));
     values.get(values.len() / 2).copied().unwrap_or_default()
+}
+
+/// The time that so large a share of `times` does not exceed.
+fn percentile(times: &mut [Duration], share: f64) -> Duration {
+    times.sort_unstable();
+    let at = (times.len() as f64 * share).ceil() as usize;
+    times.get(at.saturating_sub(1)).copied().unwrap_or_default()
 }
 
 fn in_ms(time: Duration) -> String {

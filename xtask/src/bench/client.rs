@@ -6,13 +6,15 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use serde_json::Value;
 
-use crate::server::READ_TOKEN;
+use crate::server::{READ_TOKEN, WRITE_TOKEN};
 
 /// A connection, and the answer that came last on it.
 pub(super) struct Client {
     stream: BufReader<TcpStream>,
     status: String,
+    etag: String,
     body: Vec<u8>,
 }
 
@@ -23,7 +25,7 @@ impl Client {
         // An answer that does not come is a failure of the run, not its end.
         stream.set_read_timeout(Some(Duration::from_secs(60)))?;
         let stream = BufReader::new(stream);
-        Ok(Client { stream, status: String::new(), body: Vec::new() })
+        Ok(Client { stream, status: String::new(), etag: String::new(), body: Vec::new() })
     }
 
     /// The status line and the body of one poll by the cluster with this DNS name.
@@ -32,6 +34,19 @@ impl Client {
             "GET /api/v2/flux/clusters/{dns}/{path} HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {READ_TOKEN}\r\n\r\n"
         ))?;
         Ok((self.status.clone(), self.body.clone()))
+    }
+
+    /// Patches a cluster's document, which must be answered by 200; the revision that it is of then.
+    pub(super) fn patch(&mut self, id: &str, patch: &Value) -> Result<u64> {
+        let body = patch.to_string();
+        self.ask(&format!(
+            "PATCH /clusters/{id} HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {WRITE_TOKEN}\r\n\
+             Content-Type: application/merge-patch+json\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        ))?;
+        ensure!(self.is_ok(), "{} {}", self.status.trim_end(), String::from_utf8_lossy(&self.body));
+        let revision = self.etag.trim_matches('"').split('-').next().unwrap_or_default();
+        revision.parse().with_context(|| format!("a write was answered with the ETag {}", self.etag))
     }
 
     fn is_ok(&self) -> bool {
@@ -49,6 +64,9 @@ impl Client {
             let Some((name, value)) = line.split_once(':') else { break };
             if name.eq_ignore_ascii_case("content-length") {
                 length = Some(value.trim().parse::<usize>()?);
+            } else if name.eq_ignore_ascii_case("etag") {
+                self.etag.clear();
+                self.etag.push_str(value.trim());
             }
         }
         self.body.resize(length.context("an answer without its length")?, 0);
