@@ -9,7 +9,9 @@ mod layers;
 mod machine;
 mod memory;
 mod nginx;
+mod page;
 mod plans;
+mod plot;
 mod polls;
 mod row;
 mod start;
@@ -23,7 +25,7 @@ use std::env;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use self::machine::Machine;
 use self::row::{Row, table};
@@ -113,20 +115,27 @@ pub(crate) fn run(only: Option<Bench>) -> Result<()> {
     if !rows.is_empty() {
         println!("\n{}\n\n{}", Machine::now()?, table(&rows));
     }
+    if only.is_none() {
+        page::write(&rows, &machine)?;
+    }
     Ok(())
 }
 
-/// Why a benchmark that needs these programs cannot be made.
-fn missing(programs: &[&str]) -> Option<String> {
-    let found = |program: &str| {
-        let path = env::var_os("PATH").unwrap_or_default();
-        // Debian puts what only root runs where others do not look.
-        env::split_paths(&path)
-            .chain([PathBuf::from("/usr/sbin")])
-            .any(|folder| folder.join(program).is_file())
-    };
-    let missing: Vec<_> = programs.iter().copied().filter(|program| !found(program)).collect();
-    (!missing.is_empty()).then(|| format!("{0} not found: apt-get install {0}", missing.join(" ")))
+/// A program by its name: of `PATH`, or where Debian puts what mostly root runs.
+fn program(name: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let mut folders = env::split_paths(&path).chain([PathBuf::from("/usr/sbin")]);
+    folders.find_map(|folder| Some(folder.join(name)).filter(|file| file.is_file()))
+}
+
+/// Why a benchmark that needs these programs of these packages of Debian is not made; with `REQUIRE_TOOLS` set
+/// that fails it.
+fn missing(needed: &[(&str, &str)]) -> Result<Option<String>> {
+    let missing = needed.iter().filter(|(name, _)| program(name).is_none());
+    let packages: Vec<_> = missing.map(|(_, package)| *package).collect();
+    let why = format!("apt-get install {}", packages.join(" "));
+    ensure!(packages.is_empty() || env::var_os("REQUIRE_TOOLS").is_none(), "{why}");
+    Ok((!packages.is_empty()).then_some(why))
 }
 
 fn timed<T>(work: impl FnOnce() -> Result<T>) -> Result<(T, Duration)> {

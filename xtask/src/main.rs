@@ -52,9 +52,9 @@ enum Command {
         #[arg(long)]
         render: bool,
     },
-    /// Measures the library, built for release, on one thread: medians of alternating rounds
+    /// Measures what polls, memory, writes and starts cost, each beside a peer, and writes the page (needs wrk, nginx)
     Bench {
-        /// Only what has this name
+        /// Only what has this name; the page stays as it is
         only: Option<bench::Bench>,
     },
     /// Builds the image's static programs and runs them as the image would

@@ -17,7 +17,7 @@ use super::client::Client;
 use super::fleet::{self, PATHS};
 use super::row::{Goal, Row};
 use super::stores::Stores;
-use super::wrk::{Side, Wrk};
+use super::wrk::{Side, WRK, Wrk};
 use super::{median, missing, percentile};
 
 const CLUSTERS: usize = 10_000;
@@ -28,7 +28,7 @@ const GOAL: Goal = Goal::AtMost(3.0, "x");
 
 pub(super) fn run(stores: &Stores) -> Result<Vec<Row>> {
     let what = format!("poll p99 at half the top rate, {CLUSTERS} clusters, one client writing");
-    if let Some(why) = missing(&["wrk"]) {
+    if let Some(why) = missing(&[WRK])? {
         return Ok(vec![Row::skipped(what, GOAL, why)]);
     }
     let folder = stores.folder("latency")?;

@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use super::row::{Goal, Row};
 use super::stores::Stores;
-use super::wrk::{Side, Wrk};
+use super::wrk::{Side, WRK, Wrk};
 use super::{fleet, missing, resident};
 
 const CLUSTERS: usize = 10_000;
@@ -15,7 +15,7 @@ const ONE_MORE: Goal = Goal::AtMost(4.0, "KiB");
 
 pub(super) fn run(stores: &Stores) -> Result<Vec<Row>> {
     let what = [format!("resident, {CLUSTERS} clusters, after a million polls"), "one more cluster".into()];
-    if let Some(why) = missing(&["wrk"]) {
+    if let Some(why) = missing(&[WRK])? {
         return Ok(what
             .into_iter()
             .zip([IN_ALL, ONE_MORE])

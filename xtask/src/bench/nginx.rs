@@ -12,6 +12,9 @@ use super::client::Client;
 use crate::scene::free_ports;
 use crate::server::READ_TOKEN;
 
+/// The program, and its package.
+pub(super) const NGINX: (&str, &str) = ("nginx", "nginx-light");
+
 /// One process of nginx, ended when dropped.
 pub(super) struct Nginx {
     process: Child,
@@ -25,7 +28,7 @@ impl Nginx {
         let [port] = free_ports()?;
         let configuration = folder.join("nginx.conf");
         fs::write(&configuration, configured(folder, port))?;
-        let process = Command::new("nginx")
+        let process = Command::new(super::program(NGINX.0).context("there is no nginx")?)
             .arg("-p")
             .arg(folder)
             .arg("-c")

@@ -7,13 +7,13 @@ local n = 0
 function init(args)
   clusters = tonumber(args[1])
   token = args[2]
-  -- Where this round begins, so that no two rounds ask the same.
+  -- Rounds begin at different places.
   n = tonumber(args[3])
 end
 
 function request()
   n = n + 1
-  -- A step that has no divisor in common with the counts reaches all of them, and no two neighbours in a row.
+  -- A prime step reaches all of them, and no two neighbours in a row.
   local cluster = (n * 7919) % clusters
   return string.format(
     "GET /api/v2/flux/clusters/cluster-%06d.k8s.example.com/%s HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer %s\r\n\r\n",

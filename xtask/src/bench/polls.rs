@@ -8,10 +8,10 @@ use anyhow::{Result, ensure};
 
 use super::client::Client;
 use super::fleet::{self, PATHS};
-use super::nginx::Nginx;
+use super::nginx::{NGINX, Nginx};
 use super::row::{Goal, Row};
 use super::stores::Stores;
-use super::wrk::{self, Round, Side, Wrk};
+use super::wrk::{self, Round, Side, WRK, Wrk};
 use super::{median, missing};
 
 const CLUSTERS: usize = 1_000;
@@ -24,7 +24,7 @@ const MANY_BESIDE_FEW: Goal = Goal::AtLeast(0.8, "x");
 pub(super) fn run(stores: &Stores) -> Result<Vec<Row>> {
     let what = [format!("polls/s, {CLUSTERS} clusters"), format!("polls/s, {MANY} clusters")];
     let goals = [BESIDE_NGINX, MANY_BESIDE_FEW];
-    if let Some(why) = missing(&["wrk", "nginx"]) {
+    if let Some(why) = missing(&[WRK, NGINX])? {
         return Ok(what.into_iter().zip(goals).map(|(what, goal)| Row::skipped(what, goal, &why)).collect());
     }
     let folder = stores.folder("polls")?;

@@ -10,6 +10,8 @@ use super::cpu::CpuTime;
 use crate::server::READ_TOKEN;
 
 const SCRIPT: &str = include_str!("polls.lua");
+/// The program, and its package.
+pub(super) const WRK: (&str, &str) = ("wrk", "wrk");
 pub(super) const HOW: &str = "wrk -t1 -c16";
 
 /// The script that says what is asked, as a file.
