@@ -105,15 +105,16 @@ pub(crate) fn run(only: Option<Bench>) -> Result<()> {
     }
     let folder = tempfile::tempdir()?;
     let stores = Stores::new(Programs::build_release()?, folder.path());
-    let machine = Machine::now()?;
-    println!("{machine}\n{}", fleet::MIX);
+    let (machine, before) = (Machine::this()?, machine::load()?);
+    println!("{machine}; load average {before}\n{}", fleet::MIX);
     let mut rows = Vec::new();
     for bench in ALL.into_iter().filter(|bench| only.is_none_or(|only| only == *bench)) {
         println!("\n{}:", bench.name());
         rows.extend(bench.measure(&stores).with_context(|| format!("bench {}", bench.name()))?);
     }
+    let machine = format!("{machine}; load average {before} at the start, {} at the end", machine::load()?);
     if !rows.is_empty() {
-        println!("\n{}\n\n{}", Machine::now()?, table(&rows));
+        println!("\n{machine}\n\n{}", table(&rows));
     }
     if only.is_none() {
         page::write(&rows, &machine)?;

@@ -5,12 +5,12 @@ use std::fmt::Write;
 
 use super::row::{Outcome, Row};
 
-const WIDTH: f64 = 960.0;
+const WIDTH: f64 = 1060.0;
 const TOP: f64 = 58.0;
 const LINE: f64 = 34.0;
 /// Where the bars stand; the names stand left of them.
-const LEFT: f64 = 410.0;
-const RIGHT: f64 = 850.0;
+const LEFT: f64 = 460.0;
+const RIGHT: f64 = 900.0;
 /// The scale reaches so many doublings to both sides of the goal; what lies beyond is cut off there.
 const DOUBLINGS: f64 = 4.0;
 /// Told apart by those who see no red and green too.

@@ -16,8 +16,9 @@ use super::{median, missing};
 
 const CLUSTERS: usize = 1_000;
 const MANY: usize = 100_000;
-const ROUNDS: usize = 11;
-const SECONDS: u32 = 3;
+/// Many and short, so that all sides meet whatever else the machine does.
+const ROUNDS: usize = 31;
+const SECONDS: u32 = 1;
 const BESIDE_NGINX: Goal = Goal::AtLeast(1.0, "x");
 const MANY_BESIDE_FEW: Goal = Goal::AtLeast(0.8, "x");
 

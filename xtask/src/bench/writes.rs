@@ -17,8 +17,8 @@ use crate::server::Server;
 
 const CLUSTERS: usize = 10_000;
 const CLIENTS: usize = 16;
-const ROUNDS: usize = 9;
-const ROUND: Duration = Duration::from_secs(2);
+const ROUNDS: usize = 21;
+const ROUND: Duration = Duration::from_secs(1);
 const GOAL: Goal = Goal::AtLeast(1.0, "x");
 
 pub(super) fn run(stores: &Stores) -> Result<Vec<Row>> {
