@@ -45,35 +45,20 @@ pub(super) fn run(stores: &Stores) -> Result<Vec<Row>> {
         Side { address: many.address(), pid: many.pid(), clusters: MANY, log: &logs[1] },
     ];
     let rounds = alternating(&Wrk::new(&folder)?, &sides)?;
-    for (name, side) in ["we, 1000", "nginx, 1000", "we, 100000"].iter().zip(0..) {
-        let of = |pick: fn(&Round) -> f64| median(rounds.iter().map(|round| pick(&round[side])).collect());
-        println!(
-            "{name:<12} {:>8.0} polls/s, {:>5.1} us of processor each",
-            of(|it| it.rate),
-            of(|it| it.cpu_us)
-        );
-    }
-    let [few, nginx, many] =
-        [0, 1, 2].map(|side| median(rounds.iter().map(|round| round[side].rate).collect()));
+    let of = |side: usize, pick: fn(&Round) -> f64| {
+        median(rounds.iter().map(|round| pick(&round[side])).collect::<Vec<_>>())
+    };
+    let [few, nginx, many] = [0, 1, 2].map(|side| {
+        format!("{:.0}/s, {:.1} us of processor each", of(side, |it| it.rate), of(side, |it| it.cpu_us))
+    });
     let ratio = |one: usize, other: usize| {
-        median(rounds.iter().map(|round| round[one].rate / round[other].rate).collect::<Vec<f64>>())
+        median(rounds.iter().map(|round| round[one].rate / round[other].rate).collect())
     };
     let [of_few, of_many] = what;
+    let (nginx, beside) = (format!("nginx: {nginx}"), format!("with {CLUSTERS} clusters: {few}"));
     Ok(vec![
-        Row::measured(
-            of_few,
-            BESIDE_NGINX,
-            format!("{few:.0}/s"),
-            format!("nginx: {nginx:.0}/s"),
-            ratio(0, 1),
-        ),
-        Row::measured(
-            of_many,
-            MANY_BESIDE_FEW,
-            format!("{many:.0}/s"),
-            format!("with {CLUSTERS} clusters: {few:.0}/s"),
-            ratio(2, 0),
-        ),
+        Row::measured(of_few, BESIDE_NGINX, few, nginx, ratio(0, 1)),
+        Row::measured(of_many, MANY_BESIDE_FEW, many, beside, ratio(2, 0)),
     ])
 }
 
