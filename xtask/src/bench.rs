@@ -1,24 +1,52 @@
-//! `cargo xtask bench`: what planning costs beside answering, at the size that the product promises.
+//! `cargo xtask bench`: the one place where speed is measured. Each benchmark is a file of its own; what several
+//! of them need stands here.
 
+mod client;
+mod cpu;
+mod fleet;
+mod latency;
+mod layers;
+mod machine;
+mod memory;
+mod nginx;
+mod page;
+mod plans;
+mod plot;
+mod polls;
+mod row;
+mod start;
+mod stores;
+mod types;
+mod visible;
+mod writes;
+mod wrk;
+
+use std::env;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use flux_resourceset_merge::{Fleet, Plan, Prepared, plan};
-use flux_resourceset_model::Rules;
-use flux_resourceset_model::change::{Key, Operation, Verb};
-use serde_json::{Value, json};
 
+use self::machine::Machine;
+use self::row::{Row, table};
+use self::stores::Stores;
 use crate::workspace::{Programs, cargo, run as run_command};
 
-const CLUSTERS: usize = 10_000;
-const COMPONENTS: usize = 20;
-/// In the catalog, and no cluster's before the benchmark.
-const NEW: &str = "new-component";
-const ROUNDS: usize = 9;
-
 /// What can be measured.
-#[derive(Clone, Copy, clap::ValueEnum)]
+#[derive(Clone, Copy, PartialEq, clap::ValueEnum)]
 pub(crate) enum Bench {
+    /// Polls a second, beside nginx with the same answers as files, and with a hundred times as many clusters
+    Polls,
+    /// Memory after a million polls, and what one more cluster adds
+    Memory,
+    /// Durable writes a second, beside a bare loop of one-row transactions
+    Writes,
+    /// From a write until another process shows it
+    Visible,
+    /// A start, beside reading and parsing all that is stored
+    Start,
+    /// How long polls take while somebody writes all the time
+    Latency,
     /// Plans of changes that touch every cluster
     Plan,
     /// Polls of a type registered at run time beside those of a built-in one
@@ -27,12 +55,45 @@ pub(crate) enum Bench {
     Layers,
 }
 
+const ALL: [Bench; 9] = [
+    Bench::Polls,
+    Bench::Memory,
+    Bench::Writes,
+    Bench::Visible,
+    Bench::Start,
+    Bench::Latency,
+    Bench::Plan,
+    Bench::Types,
+    Bench::Layers,
+];
+
 impl Bench {
     fn name(self) -> &'static str {
         match self {
+            Bench::Polls => "polls",
+            Bench::Memory => "memory",
+            Bench::Writes => "writes",
+            Bench::Visible => "visible",
+            Bench::Start => "start",
+            Bench::Latency => "latency",
             Bench::Plan => "plan",
             Bench::Types => "types",
             Bench::Layers => "layers",
+        }
+    }
+
+    /// What is measured against a goal is returned.
+    fn measure(self, stores: &Stores) -> Result<Vec<Row>> {
+        match self {
+            Bench::Polls => polls::run(stores),
+            Bench::Memory => memory::run(stores),
+            Bench::Writes => writes::run(stores),
+            Bench::Visible => visible::run(stores),
+            Bench::Start => start::run(stores),
+            Bench::Latency => latency::run(stores),
+            Bench::Plan => plans::run().map(|()| Vec::new()),
+            Bench::Types => types::run(&stores.programs).map(|()| Vec::new()),
+            Bench::Layers => layers::run(&stores.programs).map(|()| Vec::new()),
         }
     }
 }
@@ -42,140 +103,69 @@ pub(crate) fn run(only: Option<Bench>) -> Result<()> {
         let again = ["run", "--release", "--package", "xtask", "--", "bench"];
         return run_command(cargo().args(again).args(only.map(Bench::name)));
     }
-    if matches!(only, None | Some(Bench::Plan)) {
-        plans()?;
+    let folder = tempfile::tempdir()?;
+    let stores = Stores::new(Programs::build_release()?, folder.path());
+    let (machine, before) = (Machine::this()?, machine::load()?);
+    println!("{machine}; load average {before}\n{}", fleet::MIX);
+    let mut rows = Vec::new();
+    for bench in ALL.into_iter().filter(|bench| only.is_none_or(|only| only == *bench)) {
+        println!("\n{}:", bench.name());
+        rows.extend(bench.measure(&stores).with_context(|| format!("bench {}", bench.name()))?);
     }
-    if matches!(only, None | Some(Bench::Types)) {
-        crate::bench_polls::run(&Programs::build_release()?)?;
+    let machine = format!("{machine}; load average {before} at the start, {} at the end", machine::load()?);
+    if !rows.is_empty() {
+        println!("\n{machine}\n\n{}", table(&rows));
     }
-    if matches!(only, None | Some(Bench::Layers)) {
-        crate::bench_layers::run(&Programs::build_release()?)?;
+    if only.is_none() {
+        page::write(&rows, &machine)?;
     }
     Ok(())
 }
 
-fn plans() -> Result<()> {
-    let fleet = fleet()?;
-    println!("{CLUSTERS} clusters, {COMPONENTS} components each; one thread, medians of {ROUNDS} rounds");
-    let names: Vec<String> = (0..COMPONENTS).map(component_id).collect();
-    let one = catalog_change(&fleet, &names[..1])?;
-    let all = catalog_change(&fleet, &names)?;
-    let (assigned, preparing) = timed(|| assign_to_all(&fleet))?;
-    let [mut answering, mut one_times, mut all_times, mut assign_times] = [(); 4].map(|()| Vec::new());
-    // In turn, so that what slows the machine down slows all of them.
-    for _ in 0..ROUNDS {
-        answering.push(timed(|| answer_all(&fleet))?.1);
-        one_times.push(timed(|| planned(&fleet, &one, CLUSTERS))?.1);
-        assign_times.push(timed(|| planned(&fleet, &assigned, CLUSTERS))?.1);
-        all_times.push(timed(|| planned(&fleet, &all, CLUSTERS))?.1);
-    }
-    let base = median(answering);
-    println!("every platform-components answer, rendered once:     {}", in_ms(base));
-    for (what, times) in [
-        ("plan of a change to 1 catalog entry:                  ", one_times),
-        ("plan of a change to all 20 catalog entries at once:   ", all_times),
-        ("plan of assigning a component to every cluster:       ", assign_times),
-    ] {
-        let time = median(times);
-        println!("{what}{}  ratio {:.2}", in_ms(time), time.as_secs_f64() / base.as_secs_f64());
-    }
-    println!("preparing that assignment (once), checks included:    {}", in_ms(preparing));
-    one_revision(&fleet, &assigned)
+/// A program by its name: of `PATH`, or where Debian puts what mostly root runs.
+fn program(name: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let mut folders = env::split_paths(&path).chain([PathBuf::from("/usr/sbin")]);
+    folders.find_map(|folder| Some(folder.join(name)).filter(|file| file.is_file()))
 }
 
-/// Whether the assignment is one change set, and leads to one revision.
-fn one_revision(fleet: &Fleet, assigned: &Prepared) -> Result<()> {
-    let documents = &assigned.documents;
-    ensure!(documents.len() == CLUSTERS, "{} documents", documents.len());
-    let (next, time) = timed(|| Ok(fleet.apply(fleet.revision() + 1, documents)?))?;
-    println!(
-        "following it: 1 change set of {CLUSTERS} documents, revision {} -> {}: {}",
-        fleet.revision(),
-        next.revision(),
-        in_ms(time)
-    );
-    Ok(())
+/// Why a benchmark that needs these programs of these packages of Debian is not made; with `REQUIRE_TOOLS` set
+/// that fails it.
+fn missing(needed: &[(&str, &str)]) -> Result<Option<String>> {
+    let missing = needed.iter().filter(|(name, _)| program(name).is_none());
+    let packages: Vec<_> = missing.map(|(_, package)| *package).collect();
+    let why = format!("apt-get install {}", packages.join(" "));
+    ensure!(packages.is_empty() || env::var_os("REQUIRE_TOOLS").is_none(), "{why}");
+    Ok((!packages.is_empty()).then_some(why))
 }
 
-fn component_id(n: usize) -> String {
-    format!("component-{n:02}")
-}
-
-/// Half of the clusters in prod; each overrides one component's tag, another's values, and patches a third.
-fn fleet() -> Result<Fleet> {
-    let clusters = (0..CLUSTERS).map(|n| {
-        let id = format!("cluster-{n:05}");
-        let references = (0..COMPONENTS).map(|at| match at {
-            3 => json!({"id": component_id(at), "oci_tag": "1.0.1"}),
-            4 => json!({"id": component_id(at), "release": {"values": {"replicas": n % 5}}}),
-            _ => json!({"id": component_id(at)}),
-        });
-        let body = json!({
-            "id": id, "cluster_name": id, "cluster_dns": format!("{id}.k8s.example.com"),
-            "environment": if n % 2 == 0 { "prod" } else { "dev" }, "labels": {"region": format!("r{}", n % 10)},
-            "platform_components": references.collect::<Vec<_>>(), "namespaces": [{"id": "monitoring"}],
-            "patches": {component_id(5): {"replicaCount": "3", "ingress.host": format!("{id}.example.com")}}
-        });
-        (Key::new("clusters", id), body)
-    });
-    let component = |id: String| {
-        let body = json!({
-            "id": id, "component_path": format!("charts/{id}"), "component_version": "1.0.0",
-            "oci_url": "oci://registry.example.com/charts", "oci_tag": "1.0.0",
-            "release": {"values": {"image": {"repository": format!("registry.example.com/{id}")}, "replicas": 2}}
-        });
-        (Key::new("platform_components", id), body)
-    };
-    let catalog = (0..COMPONENTS).map(component_id).chain([NEW.to_owned()]).map(component);
-    let namespace = (Key::new("namespaces", "monitoring"), json!({"id": "monitoring"}));
-    let documents = catalog.chain([namespace]).chain(clusters);
-    let documents = documents.map(|(key, body)| (key, 1, body.to_string().into_bytes()));
-    Ok(Fleet::load(Rules::default(), 1, documents)?)
-}
-
-fn catalog_change(fleet: &Fleet, ids: &[String]) -> Result<Prepared> {
-    let change = json!({"oci_tag": "1.1.0"});
-    let patch =
-        |id: &String| Operation::new(Verb::Patch, Key::new("platform_components", id), Some(change.clone()));
-    Ok(fleet.prepare(&ids.iter().map(patch).collect::<Vec<_>>())?)
-}
-
-fn assign_to_all(fleet: &Fleet) -> Result<Prepared> {
-    let every = Key::new("clusters", Operation::EVERY);
-    let assign = Operation::new(Verb::Update, every, Some(Value::Object(Default::default())));
-    let assign = Operation { select: Some(String::new()), ..assign.on("platform_components", NEW) };
-    Ok(fleet.prepare(&[assign])?)
-}
-
-fn planned(fleet: &Fleet, prepared: &Prepared, clusters: usize) -> Result<Plan> {
-    let plan = plan(fleet, &prepared.after, prepared.documents.iter().map(|document| &document.key));
-    ensure!(plan.clusters == clusters, "the plan is of {} clusters", plan.clusters);
-    Ok(plan)
-}
-
-fn answer_all(fleet: &Fleet) -> Result<usize> {
-    let mut bytes = 0;
-    let mut answer = Vec::new();
-    for n in 0..CLUSTERS {
-        answer.clear();
-        let dns = format!("cluster-{n:05}.k8s.example.com");
-        fleet.answer(&dns, "platform-components", &mut answer).with_context(|| dns)?;
-        bytes += answer.len();
-    }
-    Ok(bytes)
-}
-
-pub(crate) fn timed<T>(work: impl FnOnce() -> Result<T>) -> Result<(T, Duration)> {
+fn timed<T>(work: impl FnOnce() -> Result<T>) -> Result<(T, Duration)> {
     let start = Instant::now();
     let outcome = work()?;
     Ok((outcome, start.elapsed()))
 }
 
-pub(crate) fn median(mut times: Vec<Duration>) -> Duration {
-    times.sort_unstable();
-    times.get(times.len() / 2).copied().unwrap_or_default()
+fn median<T: PartialOrd + Copy + Default>(mut values: Vec<T>) -> T {
+    values.sort_by(|one, other| one.partial_cmp(other).unwrap_or(std::cmp::Ordering::Equal));
+    values.get(values.len() / 2).copied().unwrap_or_default()
 }
 
-pub(crate) fn in_ms(time: Duration) -> String {
+/// The time that so large a share of `times` does not exceed.
+fn percentile(times: &mut [Duration], share: f64) -> Duration {
+    times.sort_unstable();
+    let at = (times.len() as f64 * share).ceil() as usize;
+    times.get(at.saturating_sub(1)).copied().unwrap_or_default()
+}
+
+fn in_ms(time: Duration) -> String {
     format!("{:8.1} ms", time.as_secs_f64() * 1000.0)
+}
+
+/// The memory of a process, in KiB.
+fn resident(process: u32) -> Result<usize> {
+    let status = Path::new("/proc").join(process.to_string()).join("status");
+    let text =
+        std::fs::read_to_string(&status).context("how much memory a process has is read from /proc")?;
+    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
+    Ok(line.trim().trim_end_matches("kB").trim().parse()?)
 }

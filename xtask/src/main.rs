@@ -2,8 +2,6 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "these commands talk to a person")]
 
 mod bench;
-mod bench_layers;
-mod bench_polls;
 mod chart_repository;
 mod ci;
 mod cluster_demo;
@@ -54,9 +52,9 @@ enum Command {
         #[arg(long)]
         render: bool,
     },
-    /// Measures the library, built for release, on one thread: medians of alternating rounds
+    /// Measures what polls, memory, writes and starts cost, each beside a peer, and writes the page (needs wrk, nginx)
     Bench {
-        /// Only what has this name
+        /// Only what has this name; the page stays as it is
         only: Option<bench::Bench>,
     },
     /// Builds the image's static programs and runs them as the image would

@@ -1,10 +1,8 @@
-//! A server of our own as a process: on a free port, with a store in a temporary folder, ended when dropped.
+//! Our server as a process: on a free port, with a store in a temporary folder, ended when dropped.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -14,33 +12,65 @@ use crate::workspace::Programs;
 
 pub(crate) const READ_TOKEN: &str = "demo-read-token";
 pub(crate) const WRITE_TOKEN: &str = "demo-write-token";
+/// Short, since how long a start takes is measured by it.
+const PAUSE: Duration = Duration::from_millis(2);
 
-/// A running server in crud mode.
+/// A running server.
 pub(crate) struct Server {
     process: Child,
     address: String,
+}
+
+/// How a server is to be started.
+pub(crate) struct Settings<'a> {
+    /// `crud` or `read-only`.
+    pub(crate) mode: &'a str,
+    /// Its URL.
+    pub(crate) database: &'a str,
+    /// What fills the store if it is empty.
+    pub(crate) seed: Option<&'a Path>,
+    pub(crate) listen: &'a str,
+    /// Where its log goes, behind what stands there.
+    pub(crate) log: &'a Path,
+    /// How long it may take until it is ready.
+    pub(crate) patience: Duration,
 }
 
 impl Server {
     /// Starts the server on `listen` with its store in `folder`, seeded from `seed` if the store is empty,
     /// and returns when it is ready. Its log goes to `folder/server.log`.
     pub(crate) fn start(programs: &Programs, folder: &Path, listen: &str, seed: &Path) -> Result<Self> {
-        let mut process = Command::new(&programs.server)
+        Self::start_with(
+            programs,
+            &Settings {
+                mode: "crud",
+                database: &sqlite(&folder.join("fleet.db")),
+                seed: Some(seed),
+                listen,
+                log: &folder.join("server.log"),
+                patience: Duration::from_secs(30),
+            },
+        )
+    }
+
+    /// Starts the server and returns when it is ready.
+    pub(crate) fn start_with(programs: &Programs, settings: &Settings<'_>) -> Result<Self> {
+        let log = File::options().create(true).append(true).open(settings.log)?;
+        let written = log.metadata()?.len();
+        let mut command = Command::new(&programs.server);
+        command
             .env_clear()
-            .env("API_MODE", "crud")
-            .env("DATABASE_URL", format!("sqlite://{}?mode=rwc", folder.join("fleet.db").display()))
-            .env("SEED_FILE", seed)
+            .env("API_MODE", settings.mode)
+            .env("DATABASE_URL", settings.database)
             .env("AUTH_TOKEN", READ_TOKEN)
             .env("CRUD_AUTH_TOKEN", WRITE_TOKEN)
-            .env("LISTEN_ADDR", listen)
-            .stdin(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .with_context(|| format!("{} does not start", programs.server.display()))?;
-        let log = process.stderr.take().context("the server's log cannot be read")?;
-        let address = announced(log, &folder.join("server.log"))?;
-        let server = Server { process, address };
-        server.wait_until_ready()?;
+            .env("LISTEN_ADDR", settings.listen);
+        command.envs(settings.seed.map(|seed| ("SEED_FILE", seed)));
+        let process = command.stdin(Stdio::null()).stderr(log).spawn();
+        let process = process.with_context(|| format!("{} does not start", programs.server.display()))?;
+        let mut server = Server { process, address: String::new() };
+        server.address = server.announced(settings.log, written)?;
+        server.wait_until_ready(settings.patience)?;
         Ok(server)
     }
 
@@ -57,15 +87,33 @@ impl Server {
         self.process.id()
     }
 
-    fn wait_until_ready(&self) -> Result<()> {
+    /// The address that this start's first lines announce.
+    fn announced(&mut self, log: &Path, written: u64) -> Result<String> {
         let deadline = Instant::now() + Duration::from_secs(30);
-        while Instant::now() < deadline {
+        loop {
+            let text = std::fs::read(log)?;
+            let text = String::from_utf8_lossy(text.get(written as usize..).unwrap_or_default()).into_owned();
+            let lines = text.split_inclusive('\n').filter(|line| line.ends_with('\n'));
+            let address = lines.filter_map(|line| line.split_once("listening on ")).next();
+            if let Some(address) = address.and_then(|(_, rest)| rest.split_whitespace().next()) {
+                return Ok(address.to_owned());
+            }
+            if Instant::now() > deadline || self.process.try_wait()?.is_some() {
+                bail!("the server did not start:\n{text}");
+            }
+            thread::sleep(PAUSE);
+        }
+    }
+
+    fn wait_until_ready(&mut self, patience: Duration) -> Result<()> {
+        let deadline = Instant::now() + patience;
+        while Instant::now() < deadline && self.process.try_wait()?.is_none() {
             if ureq::get(format!("{}/ready", self.url())).call().is_ok() {
                 return Ok(());
             }
-            thread::sleep(Duration::from_millis(50));
+            thread::sleep(PAUSE);
         }
-        bail!("the server is not ready after 30 s; its log says why")
+        bail!("the server is not ready after {} s; its log says why", patience.as_secs())
     }
 }
 
@@ -77,22 +125,7 @@ impl Drop for Server {
     }
 }
 
-/// The address that the log's first lines announce. The rest of the log goes to `file`.
-fn announced(log: impl Read + Send + 'static, file: &Path) -> Result<String> {
-    let mut copy = File::options().create(true).append(true).open(file)?;
-    let (found, address) = mpsc::channel();
-    thread::spawn(move || {
-        for line in BufReader::new(log).lines().map_while(Result::ok) {
-            use std::io::Write;
-            if let Some((_, address)) = line.split_once("listening on ") {
-                let address = address.split_whitespace().next().unwrap_or_default();
-                let _received = found.send(address.to_owned());
-            }
-            let _written = writeln!(copy, "{line}");
-        }
-    });
-    address.recv_timeout(Duration::from_secs(30)).with_context(|| {
-        let log = std::fs::read_to_string(file).unwrap_or_default();
-        format!("the server did not start:\n{log}")
-    })
+/// The URL of a store in a SQLite file, which is made where there is none.
+pub(crate) fn sqlite(file: &Path) -> String {
+    format!("sqlite://{}?mode=rwc", file.display())
 }

@@ -2,7 +2,6 @@
 //! itself what its profiles gave it. Polls and memory of a server process of each, and the plan of a profile's edit.
 
 use std::fs;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -11,8 +10,8 @@ use flux_resourceset_model::change::{Key, Operation, Verb};
 use flux_resourceset_model::{CLUSTERS, PROFILES, Rules};
 use serde_json::{Value, json};
 
-use crate::bench::{in_ms, median, timed};
-use crate::bench_polls::{self, Client};
+use super::client::Client;
+use super::{in_ms, median, resident, timed};
 use crate::server::Server;
 use crate::workspace::Programs;
 
@@ -211,20 +210,12 @@ fn polls(sides: &mut [Side]) -> Result<Polls> {
         flat.push(rates[1]);
         ratios.push(rates[0] / rates[1]);
     }
-    let [layered, flat, ratio] = [layered, flat, ratios].map(bench_polls::median);
+    let [layered, flat, ratio] = [layered, flat, ratios].map(median);
     Ok(Polls { rates: [layered, flat], ratio })
 }
 
 fn residents(sides: &[Side]) -> Result<[usize; 2]> {
-    Ok([resident(&sides[0].server)?, resident(&sides[1].server)?])
-}
-
-/// In kB.
-fn resident(server: &Server) -> Result<usize> {
-    let status = Path::new("/proc").join(server.pid().to_string()).join("status");
-    let text = fs::read_to_string(&status).context("how much memory a process has is read from /proc")?;
-    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
-    Ok(line.trim().trim_end_matches("kB").trim().parse()?)
+    Ok([resident(sides[0].server.pid())?, resident(sides[1].server.pid())?])
 }
 
 fn in_mb(kilobytes: usize) -> String {

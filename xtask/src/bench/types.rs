@@ -1,14 +1,14 @@
 //! `cargo xtask bench types`: how many polls a second a type that was registered at run time gets beside
 //! a built-in one of the same shape, over HTTP, from a server process of its own.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 
-use crate::server::{READ_TOKEN, Server};
+use super::client::Client;
+use super::median;
+use crate::server::Server;
 use crate::workspace::Programs;
 
 const CLUSTERS: usize = 1000;
@@ -66,59 +66,4 @@ fn fleet() -> Value {
 
 fn dns(n: usize) -> String {
     format!("cluster-{n:04}.k8s.example.com")
-}
-
-/// One kept-alive connection.
-pub(crate) struct Client(BufReader<TcpStream>);
-
-impl Client {
-    pub(crate) fn connect(address: &str) -> Result<Self> {
-        let stream = TcpStream::connect(address)?;
-        stream.set_nodelay(true)?;
-        Ok(Client(BufReader::new(stream)))
-    }
-
-    /// The status line and the body of one poll by the cluster with this DNS name.
-    pub(crate) fn poll(&mut self, dns: &str, path: &str) -> Result<(String, Vec<u8>)> {
-        let request = format!(
-            "GET /api/v2/flux/clusters/{dns}/{path} HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {READ_TOKEN}\r\n\r\n"
-        );
-        self.0.get_mut().write_all(request.as_bytes())?;
-        let mut status = String::new();
-        self.0.read_line(&mut status)?;
-        let mut length = None;
-        loop {
-            let mut line = String::new();
-            self.0.read_line(&mut line)?;
-            let Some((name, value)) = line.split_once(':') else { break };
-            if name.eq_ignore_ascii_case("content-length") {
-                length = Some(value.trim().parse::<usize>()?);
-            }
-        }
-        let mut body = vec![0; length.context("an answer without its length")?];
-        self.0.read_exact(&mut body)?;
-        Ok((status, body))
-    }
-
-    /// Polls a second; the `n`th is by whom and of what `whose` says.
-    pub(crate) fn round<'a>(
-        &mut self,
-        time: Duration,
-        whose: impl Fn(usize) -> (String, &'a str),
-    ) -> Result<f64> {
-        let start = Instant::now();
-        let mut polls = 0_u32;
-        while start.elapsed() < time {
-            let (dns, path) = whose(polls as usize);
-            let (status, _) = self.poll(&dns, path)?;
-            ensure!(status.contains(" 200 "), "{status}");
-            polls += 1;
-        }
-        Ok(f64::from(polls) / start.elapsed().as_secs_f64())
-    }
-}
-
-pub(crate) fn median(mut rates: Vec<f64>) -> f64 {
-    rates.sort_by(f64::total_cmp);
-    rates[rates.len() / 2]
 }

@@ -1,0 +1,60 @@
+//! `cargo xtask bench visible`: how long after it was sent a write is in the answers of another process.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use serde_json::json;
+
+use super::client::Client;
+use super::row::{Goal, Row};
+use super::stores::Stores;
+use super::{fleet, percentile};
+
+const CLUSTERS: usize = 1_000;
+const WRITES: usize = 300;
+const PAUSE: Duration = Duration::from_millis(1);
+const LONGEST: Duration = Duration::from_secs(30);
+
+pub(super) fn run(stores: &Stores) -> Result<Vec<Row>> {
+    let folder = stores.folder("visible")?;
+    let store = stores.copy(CLUSTERS, &folder)?;
+    let writer = stores.serve(&store, "crud", &folder.join("writer.log"))?;
+    let reader = stores.serve(&store, "read-only", &folder.join("reader.log"))?;
+    Ok(vec![between("SQLite", Goal::AtMost(1000.0, "ms"), writer.address(), reader.address())?])
+}
+
+/// From a write to one process on a database until a poll of another one shows it.
+fn between(database: &str, goal: Goal, writer: &str, reader: &str) -> Result<Row> {
+    let [mut writer, mut reader] = [Client::connect(writer)?, Client::connect(reader)?];
+    let mut times = Vec::new();
+    for n in 0..WRITES {
+        // At any moment between two look-ups, not always right after one.
+        thread::sleep(Duration::from_millis(n as u64 * 37 % 211));
+        times.push(seen(&mut writer, &mut reader, n)?);
+    }
+    let [half, most] = [0.5, 0.99].map(|share| percentile(&mut times, share).as_secs_f64() * 1000.0);
+    Ok(Row::measured(
+        format!("write to visible in another process, p99, {database}"),
+        goal,
+        format!("{most:.0} ms"),
+        format!("p50: {half:.0} ms, of {WRITES} writes"),
+        most,
+    ))
+}
+
+fn seen(writer: &mut Client, reader: &mut Client, n: usize) -> Result<Duration> {
+    let (cluster, said) = (n * 7 % CLUSTERS, format!("{}", 1_000_000 + n));
+    let start = Instant::now();
+    writer.patch(&fleet::id(cluster), &json!({"patches": {"cert-manager": {"replicaCount": said}}}))?;
+    let word = format!("\"replicaCount\":\"{said}\"");
+    loop {
+        let (status, answer) = reader.poll(&fleet::dns(cluster), "platform-components")?;
+        ensure!(status.contains(" 200 "), "{status}");
+        if answer.windows(word.len()).any(|part| part == word.as_bytes()) {
+            return Ok(start.elapsed());
+        }
+        ensure!(start.elapsed() < LONGEST, "a write is not seen by another process after {LONGEST:?}");
+        thread::sleep(PAUSE);
+    }
+}

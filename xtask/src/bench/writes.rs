@@ -1,0 +1,145 @@
+//! `cargo xtask bench writes`: durable writes of one document a second, by many clients over HTTP, beside a bare
+//! loop of transactions that each write one row, on the same disk with the same promise.
+
+use std::ops::Range;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use rusqlite::Connection;
+use serde_json::json;
+
+use super::client::Client;
+use super::row::{Goal, Row};
+use super::stores::Stores;
+use super::{fleet, median};
+use crate::server::Server;
+
+const CLUSTERS: usize = 10_000;
+const CLIENTS: usize = 16;
+const ROUNDS: usize = 21;
+const ROUND: Duration = Duration::from_secs(1);
+const GOAL: Goal = Goal::AtLeast(1.0, "x");
+
+pub(super) fn run(stores: &Stores) -> Result<Vec<Row>> {
+    let folder = stores.folder("writes")?;
+    let store = stores.copy(CLUSTERS, &folder)?;
+    let server = stores.serve(&store, "crud", &folder.join("server.log"))?;
+    let bare = SqliteLoop::new(&folder.join("bare.db"))?;
+    Ok(vec![beside("SQLite", &server, || bare.round())?])
+}
+
+/// Our server beside a bare loop on the same kind of database; `bare` is one round of it, in rows a second.
+fn beside(database: &str, server: &Server, mut bare: impl FnMut() -> Result<f64>) -> Result<Row> {
+    let mut load = Load::new(server.address())?;
+    load.round(Duration::from_millis(500))?;
+    let [mut ours, mut theirs, mut ratios] = [(); 3].map(|()| Vec::new());
+    for round in 0..ROUNDS {
+        let (one, other) = if round % 2 == 0 {
+            let one = load.round(ROUND)?;
+            (one, bare()?)
+        } else {
+            let other = bare()?;
+            (load.round(ROUND)?, other)
+        };
+        ours.push(one);
+        theirs.push(other);
+        ratios.push(one / other);
+    }
+    println!(
+        "{database}: {} writes, each answered 200 with a revision of its own, none left out; {CLIENTS} clients, \
+         {ROUNDS} alternating rounds of {} s",
+        load.writes,
+        ROUND.as_secs()
+    );
+    let [ours, theirs, ratio] = [ours, theirs, ratios].map(median);
+    Ok(Row::measured(
+        format!("durable writes/s, {database}, {CLIENTS} clients"),
+        GOAL,
+        format!("{ours:.0}/s"),
+        format!("bare loop: {theirs:.0}/s"),
+        ratio,
+    ))
+}
+
+/// The clients, each with clusters of its own to write to.
+struct Load {
+    clients: Vec<Client>,
+    /// The last revision that a write got.
+    head: u64,
+    writes: usize,
+}
+
+impl Load {
+    fn new(address: &str) -> Result<Self> {
+        let mut clients = (0..CLIENTS).map(|_| Client::connect(address)).collect::<Result<Vec<_>>>()?;
+        let head = clients[0].patch(&fleet::id(0), &json!({"node_count": 0}))?;
+        Ok(Load { clients, head, writes: 0 })
+    }
+
+    /// Writes a second, checked.
+    fn round(&mut self, time: Duration) -> Result<f64> {
+        let (start, from) = (Instant::now(), self.writes);
+        let revisions = std::thread::scope(|scope| {
+            let clients = self.clients.iter_mut().enumerate();
+            let threads: Vec<_> = clients
+                .map(|(at, client)| scope.spawn(move || write(client, at, from, start, time)))
+                .collect();
+            let all = threads.into_iter().map(|it| it.join().ok().context("a client panicked")?);
+            all.collect::<Result<Vec<_>>>()
+        })?;
+        let took = start.elapsed();
+        let mut revisions = revisions.concat();
+        revisions.sort_unstable();
+        let expected: Range<u64> = self.head + 1..self.head + 1 + revisions.len() as u64;
+        ensure!(
+            revisions.iter().copied().eq(expected),
+            "the revisions after {} have a gap or a repeat",
+            self.head
+        );
+        self.head += revisions.len() as u64;
+        self.writes += revisions.len();
+        Ok(revisions.len() as f64 / took.as_secs_f64())
+    }
+}
+
+/// What one client writes in a round; the revisions that it is told.
+fn write(client: &mut Client, at: usize, from: usize, start: Instant, time: Duration) -> Result<Vec<u64>> {
+    let mut revisions = Vec::new();
+    for n in 0.. {
+        if start.elapsed() >= time {
+            break;
+        }
+        let cluster = (n * CLIENTS + at) % CLUSTERS;
+        // Never what the document says already: that would be no write.
+        revisions.push(client.patch(&fleet::id(cluster), &json!({"node_count": 1_000_000 + from + n}))?);
+    }
+    Ok(revisions)
+}
+
+/// Transactions of one row, the row as large as a cluster's document.
+struct SqliteLoop {
+    connection: Connection,
+    body: String,
+}
+
+impl SqliteLoop {
+    fn new(file: &Path) -> Result<Self> {
+        let connection = Connection::open(file)?;
+        connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
+        connection.pragma_update(None, "synchronous", "FULL")?;
+        connection.execute_batch("CREATE TABLE rows (id INTEGER PRIMARY KEY, body BLOB NOT NULL) STRICT")?;
+        Ok(SqliteLoop { connection, body: fleet::cluster(0).to_string() })
+    }
+
+    /// Rows a second.
+    fn round(&self) -> Result<f64> {
+        let mut insert = self.connection.prepare("INSERT INTO rows (body) VALUES (?1)")?;
+        let (start, mut rows) = (Instant::now(), 0_u32);
+        while start.elapsed() < ROUND {
+            insert.execute([self.body.as_bytes()])?;
+            rows += 1;
+        }
+        Ok(f64::from(rows) / start.elapsed().as_secs_f64())
+    }
+}
