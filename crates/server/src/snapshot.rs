@@ -101,7 +101,7 @@ fn write_documents(
             out.put_sized(plural.as_bytes())?;
             out.put_sized(id.as_bytes())?;
             out.put_number(document.revision())?;
-            out.put_sized(document.body())?;
+            out.put_sized(&document.body())?;
         }
     }
     Ok(())

@@ -68,13 +68,13 @@ impl Source {
 
     /// Opens the store that is there, and makes none.
     pub(crate) async fn open_known(&self) -> Result<Arc<dyn Store>, Error> {
-        match self {
-            Source::Sqlite { path, access: Access::ReadWrite { .. } } => {
-                let access = Access::ReadWrite { create: false };
-                Source::Sqlite { path: path.clone(), access }.open().await
-            }
-            known => known.open().await,
+        let mut known = self.clone();
+        if let Source::Sqlite { access: Access::ReadWrite { create }, .. }
+        | Source::Postgres { access: Access::ReadWrite { create }, .. } = &mut known
+        {
+            *create = false;
         }
+        known.open().await
     }
 
     /// The files of the store as they stand now, where it is made of files.
