@@ -68,10 +68,12 @@ impl Fleet {
         let kind = self.types().iter().find(|kind| kind.flux_path() == Some(flux_path));
         let kind = kind.ok_or(NoAnswer::UnknownType)?;
         match holder {
-            Holder::Tombstone(id) if self.subject(id).is_some() => Err(NoAnswer::Held(id.to_string())),
+            Holder::Tombstone(tombstone) if tombstone.held.is_some() => {
+                Err(NoAnswer::Held(tombstone.id.clone()))
+            }
             Holder::Tombstone(_) => Ok((None, kind)),
-            Holder::Cluster(id) => {
-                let (cluster, stack) = self.with_stack(id).ok_or(NoAnswer::UnknownCluster)?;
+            Holder::Cluster(document, cluster) => {
+                let stack = self.stack_in(document, cluster);
                 match self.freezes_of(cluster).next() {
                     Some(Freeze { id, reason, .. }) => {
                         Err(NoAnswer::Frozen { freeze: id.clone(), reason: reason.clone() })

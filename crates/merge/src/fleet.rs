@@ -95,18 +95,23 @@ impl LoadError {
 }
 
 /// Who polls under a DNS name.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Holder {
-    Cluster(Arc<str>),
-    Tombstone(Arc<str>),
+#[derive(Clone, Copy)]
+pub(crate) enum Holder<'a> {
+    Cluster(&'a Arc<Document>, &'a Cluster),
+    Tombstone(&'a Tombstone),
 }
 
-impl Holder {
-    fn key(&self) -> Key {
+impl Holder<'_> {
+    pub(crate) fn id(&self) -> &str {
         match self {
-            Holder::Cluster(id) => Key::new(CLUSTERS, &**id),
-            Holder::Tombstone(id) => Key::new(TOMBSTONES, &**id),
+            Holder::Cluster(_, cluster) => &cluster.id,
+            Holder::Tombstone(tombstone) => &tombstone.id,
         }
+    }
+
+    fn key(&self) -> Key {
+        let plural = if matches!(self, Holder::Cluster(..)) { CLUSTERS } else { TOMBSTONES };
+        Key::new(plural, self.id())
     }
 }
 
@@ -120,7 +125,8 @@ pub struct Fleet {
     types: Types,
     /// By the plural of their type; those of no document may be left out.
     tables: BTreeMap<Arc<str>, Table>,
-    holders: OrdMap<DnsName, Holder>,
+    /// The clusters and tombstones, by every DNS name that they hold.
+    holders: OrdMap<DnsName, Arc<Document>>,
     /// Which documents refer to a definition or a catalog entry.
     referrers: Referrers,
     /// Of every subject.
@@ -268,8 +274,13 @@ impl Fleet {
         self.referrers.is_target(key)
     }
 
-    pub(crate) fn holder(&self, dns: &str) -> Option<&Holder> {
-        self.holders.get(&DnsName::new(dns))
+    pub(crate) fn holder(&self, dns: &str) -> Option<Holder<'_>> {
+        let document = self.holders.get(&DnsName::new(dns))?;
+        match &document.resource {
+            Resource::Cluster(cluster) => Some(Holder::Cluster(document, cluster)),
+            Resource::Tombstone(tombstone) => Some(Holder::Tombstone(tombstone)),
+            _ => None,
+        }
     }
 
     pub(crate) fn cluster(&self, id: &str) -> Option<&Cluster> {
@@ -352,7 +363,7 @@ impl Fleet {
 
     /// Who else holds the DNS name of the cluster or tombstone `key`.
     pub(crate) fn other_holder(&self, key: &Key, dns: &str) -> Option<Key> {
-        self.holder(dns).map(Holder::key).filter(|holder| holder != key)
+        self.holder(dns).map(|holder| holder.key()).filter(|holder| holder != key)
     }
 
     pub(crate) fn put(&mut self, key: &Key, revision: u64, body: &[u8]) -> Result<(), LoadError> {
@@ -380,7 +391,11 @@ impl Fleet {
         };
         let targets = references_of(&document.resource);
         document.number = (!targets.is_empty()).then(|| self.referrers.add(&plural, &id, targets));
-        self.tables.entry(plural).or_default().insert(id, Arc::new(document));
+        let document = Arc::new(document);
+        for dns in dns_of(&document.resource) {
+            self.holders.insert(DnsName::new(dns), Arc::clone(&document));
+        }
+        self.tables.entry(plural).or_default().insert(id, document);
         Ok(())
     }
 
@@ -463,13 +478,6 @@ impl Fleet {
     }
 
     fn index(&mut self, id: &Arc<str>, resource: &Resource) {
-        let holder = match resource {
-            Resource::Cluster(_) => Holder::Cluster(id.clone()),
-            _ => Holder::Tombstone(id.clone()),
-        };
-        for dns in dns_of(resource) {
-            self.holders.insert(DnsName::new(dns), holder.clone());
-        }
         if let Resource::Profile(profile) = resource {
             self.selectors.insert(id, &profile.selector);
             self.unsettle(&profile.selector);

@@ -20,14 +20,6 @@ type Names = Arc<[Arc<str>]>;
 /// holds. The hash has no key, so that nothing here is random.
 type Hashed<V> = GenericHashMap<Arc<str>, V, BuildHasherDefault<DefaultHasher>, DefaultSharedPtr>;
 
-/// A cluster that has profiles.
-#[derive(Clone)]
-struct Placed {
-    /// What it stands in, so that a poll that has found the stack need not look for that as well.
-    document: Arc<Document>,
-    stack: Arc<Stack>,
-}
-
 /// Profiles, merged.
 #[derive(Debug)]
 pub(crate) struct Stack {
@@ -116,36 +108,26 @@ impl Stack {
 /// The stacks of a fleet's clusters. Who has no profiles has none.
 #[derive(Clone, Default)]
 pub(crate) struct Stacks {
-    by_cluster: Hashed<Placed>,
+    by_cluster: Hashed<Arc<Stack>>,
     /// Each with how many clusters have it.
     shared: OrdMap<Names, (Arc<Stack>, usize)>,
 }
 
 impl Stacks {
     pub(crate) fn of(&self, cluster: &str) -> Option<&Stack> {
-        self.by_cluster.get(cluster).map(|placed| placed.stack.as_ref())
-    }
-
-    /// The same with the document of the cluster.
-    pub(crate) fn with_document(&self, cluster: &str) -> Option<(&Document, &Stack)> {
-        self.by_cluster.get(cluster).map(|placed| (placed.document.as_ref(), placed.stack.as_ref()))
+        self.by_cluster.get(cluster).map(Arc::as_ref)
     }
 
     /// Lets go what was noted of `cluster`.
     pub(crate) fn remove(&mut self, cluster: &str) {
         if let Some(left) = self.by_cluster.remove(cluster) {
-            self.leave(&left.stack.names);
+            self.leave(&left.names);
         }
     }
 
-    /// Notes that these are the profiles of `cluster`, of which nothing is noted and which stands in `document`:
-    /// the lowest first, each with its id.
-    pub(crate) fn set(
-        &mut self,
-        cluster: &Arc<str>,
-        document: Arc<Document>,
-        profiles: Vec<(Arc<str>, Arc<Document>)>,
-    ) {
+    /// Notes that these are the profiles of `cluster`, of which nothing is noted: the lowest first, each with
+    /// its id.
+    pub(crate) fn set(&mut self, cluster: &Arc<str>, profiles: Vec<(Arc<str>, Arc<Document>)>) {
         if profiles.is_empty() {
             return;
         }
@@ -160,7 +142,7 @@ impl Stacks {
             None => Arc::new(Stack::of(Arc::clone(&names), documents)),
         };
         self.shared.insert(names, (Arc::clone(&stack), users + 1));
-        self.by_cluster.insert(Arc::clone(cluster), Placed { document, stack });
+        self.by_cluster.insert(Arc::clone(cluster), stack);
     }
 
     fn leave(&mut self, names: &Names) {

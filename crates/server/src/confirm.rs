@@ -23,7 +23,7 @@ use crate::seen::Seen;
 use crate::service::{Notes, Service};
 use crate::start::{self, Source};
 use crate::view::{Head, Kept, Mute, View};
-use crate::write::Writer;
+use crate::writer::Writer;
 
 /// From where a store is opened that another one took the place of.
 pub(crate) struct Confirming {

@@ -7,13 +7,23 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 use crate::digest::digest;
 use crate::error::{ApiError, Status};
 
-/// The strong entity tag of a document, without its quotes.
+/// The entity tag of a document or an answer, without its quotes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct EntityTag(String);
 
 impl EntityTag {
     pub(crate) fn of(revision: u64, body: &[u8]) -> Self {
         EntityTag(format!("{revision}-{}", digest(body)))
+    }
+
+    /// Of what Flux is answered, which depends on more than one document.
+    pub(crate) fn of_answer(digest: &str) -> Self {
+        EntityTag(digest.to_owned())
+    }
+
+    /// The same as a weak tag: of what may be sent in several encodings.
+    pub(crate) fn weak_header(&self) -> HeaderValue {
+        HeaderValue::from_str(&format!("W/\"{}\"", self.0)).unwrap_or(HeaderValue::from_static("W/\"\""))
     }
 
     /// As the value of `ETag`.

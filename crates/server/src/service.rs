@@ -6,7 +6,6 @@ use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use flux_resourceset_merge::{Fleet, FleetFilter, Shard};
 use flux_resourceset_model::Types;
 use flux_resourceset_model::change::{Key, Part};
 use http::request::Parts;
@@ -19,9 +18,8 @@ use crate::auth::{Access, Principal};
 use crate::catch::catch;
 use crate::config::{ApiMode, Config};
 use crate::confirm::Confirming;
-use crate::digest::digest;
 use crate::documents;
-use crate::error::{ApiError, Status, unanswered, unlisted};
+use crate::error::{ApiError, Status};
 use crate::exceptions;
 use crate::explain;
 use crate::files;
@@ -30,13 +28,14 @@ use crate::metrics::{self, Metrics};
 use crate::openapi;
 use crate::past::{self, Pasts, When};
 use crate::percent;
+use crate::poll::PollNotes;
 use crate::precondition::Precondition;
 use crate::query::{Query, invalid};
 use crate::request_id;
 use crate::routes::{Action, Found, Route, Routes};
 use crate::tokens::Tokens;
-use crate::view::{Head, Moment, Stale, View};
-use crate::write::Writer;
+use crate::view::{Head, Moment, View};
+use crate::writer::Writer;
 use crate::writes::Written;
 
 /// On an answer that `SERVE_STALE` allowed: the seconds since it was confirmed, or `unconfirmed`.
@@ -84,23 +83,7 @@ pub(crate) struct Notes {
     public: bool,
     /// Whether it asks of the past: a frozen cluster of then is nothing that goes wrong now.
     past: bool,
-    poll: Option<PollNotes>,
-}
-
-#[derive(Default)]
-struct PollNotes {
-    dns: String,
-    kind: String,
-    revision: u64,
-    digest: String,
-    stale: Option<Stale>,
-}
-
-impl PollNotes {
-    /// What the answer's own header says of its age, where it is one that must say it.
-    fn stale(&self) -> Option<HeaderValue> {
-        HeaderValue::from_str(&self.stale?.to_string()).ok()
-    }
+    pub(crate) poll: Option<PollNotes>,
 }
 
 impl Service {
@@ -151,11 +134,11 @@ impl Service {
             )),
             (Action::Metrics, _) => self.metrics(),
             (Action::FleetList, _) => match When::of(&query)? {
-                None => self.fleet_list(&query, notes),
+                None => self.fleet_list(&query, &parts.headers, notes),
                 Some(when) => self.past_fleet_list(when, &query, notes).await,
             },
             (Action::Poll, _) => match When::of(&query)? {
-                None => self.poll(parameter(0), parameter(1), notes),
+                None => self.poll(parameter(0), parameter(1), &parts.headers, notes),
                 Some(when) => self.past_poll(when, parameter(0), parameter(1), notes).await,
             },
             (Action::Change, _) => self.change(&query, parts, body, notes).await,
@@ -303,39 +286,6 @@ impl Service {
         let text = text.map_err(ApiError::internal)?;
         Ok(answer(StatusCode::OK, HeaderValue::from_static(metrics::CONTENT_TYPE), text))
     }
-
-    fn poll(&self, dns: &str, kind: &str, notes: &mut Notes) -> Result<Answer, ApiError> {
-        let noted =
-            notes.poll.insert(PollNotes { dns: dns.into(), kind: kind.into(), ..PollNotes::default() });
-        let state = self.view.now();
-        let head = state.servable(Moment::now(), self.config.max_staleness)?;
-        noted.revision = head.position.revision;
-        noted.stale = head.stale;
-        let mut out = Vec::new();
-        answer_poll(head.fleet, dns, kind, &mut out)?;
-        self.inputs(out, noted)
-    }
-
-    fn fleet_list(&self, query: &Query, notes: &mut Notes) -> Result<Answer, ApiError> {
-        let noted = notes.poll.insert(PollNotes { kind: "clusters".into(), ..PollNotes::default() });
-        let filter = fleet_filter(query)?;
-        let state = self.view.now();
-        let head = state.servable(Moment::now(), self.config.max_staleness)?;
-        noted.revision = head.position.revision;
-        noted.stale = head.stale;
-        let mut out = Vec::new();
-        head.fleet.clusters(&filter, &mut out).map_err(unlisted)?;
-        self.inputs(out, noted)
-    }
-
-    fn inputs(&self, out: Vec<u8>, noted: &mut PollNotes) -> Result<Answer, ApiError> {
-        if out.is_empty() {
-            return Err(ApiError::internal("the merge wrote no answer"));
-        }
-        noted.digest = digest(&out);
-        self.metrics.polled();
-        Ok(json_answer(StatusCode::OK, out))
-    }
 }
 
 impl Notes {
@@ -346,21 +296,6 @@ impl Notes {
         self.route.push_str("?revision");
         self.principal.permit(Access::Write)
     }
-}
-
-/// Appends what `fleet` answers to a poll.
-pub(crate) fn answer_poll(fleet: &Fleet, dns: &str, kind: &str, out: &mut Vec<u8>) -> Result<(), ApiError> {
-    fleet.answer(dns, kind, out).map_err(|reason| {
-        let known: Vec<_> = fleet.types().iter().filter_map(|kind| kind.flux_path()).collect();
-        unanswered(reason, dns, kind, &known)
-    })
-}
-
-/// Which clusters a list of the fleet is asked for.
-pub(crate) fn fleet_filter(query: &Query) -> Result<FleetFilter, ApiError> {
-    let shard = query.get("shard").map(str::parse::<Shard>).transpose();
-    let shard = shard.map_err(|_| invalid("shard", "must be k/n with k from 1 to n"))?;
-    Ok(FleetFilter { environment: query.get("environment").map(str::to_owned), shard })
 }
 
 fn decoded(parameters: &[String]) -> Result<Vec<String>, ApiError> {

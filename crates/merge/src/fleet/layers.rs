@@ -49,16 +49,11 @@ impl Fleet {
         self.expiring.range(..end).count()
     }
 
-    /// The cluster `id` with what its profiles come to.
-    pub(crate) fn with_stack(&self, id: &str) -> Option<(&Cluster, Option<&Stack>)> {
-        let Some((document, stack)) = self.stacks.with_document(id) else {
-            return Some((self.cluster(id)?, None));
-        };
-        debug_assert!(
-            self.subject_document(id).is_some_and(|now| std::ptr::eq(now.as_ref(), document)),
-            "a stack is set anew with its cluster's document"
-        );
-        Some((document.cluster()?, Some(stack)))
+    /// What the profiles of `cluster` come to, which stands in `document`.
+    pub(crate) fn stack_in(&self, document: &Arc<Document>, cluster: &Cluster) -> Option<&Stack> {
+        let now = self.subject_document(&cluster.id);
+        debug_assert!(now.is_some_and(|now| Arc::ptr_eq(now, document)), "names are held by what is there");
+        self.stack(&cluster.id)
     }
 
     /// What the profiles of the cluster `id` come to.
@@ -72,9 +67,9 @@ impl Fleet {
         let unsettled = std::mem::take(&mut self.unsettled);
         for id in &unsettled {
             self.stacks.remove(id);
-            let Some(document) = self.subject_document(id).cloned() else { continue };
-            let profiles = document.cluster().map(|cluster| self.matching(cluster)).unwrap_or_default();
-            self.stacks.set(id, document, profiles);
+            let cluster = self.subject_document(id).and_then(|document| document.cluster());
+            let profiles = cluster.map(|cluster| self.matching(cluster)).unwrap_or_default();
+            self.stacks.set(id, profiles);
         }
         unsettled
     }

@@ -9,7 +9,7 @@ use flux_resourceset_model::{
 };
 use serde::Serialize;
 
-use crate::fleet::{Fleet, Holder};
+use crate::fleet::Fleet;
 use crate::input::{ComponentInput, Input};
 use crate::plan::Warning;
 use crate::plan::affected::is_clusters;
@@ -202,8 +202,9 @@ impl<'a> Warnings<'a> {
 
     fn name(&mut self, subject: Subject<'a>, dns: &str) {
         let message = match self.after.holder(dns) {
-            Some(Holder::Cluster(other) | Holder::Tombstone(other)) if **other == *subject.id => return,
-            Some(Holder::Cluster(other) | Holder::Tombstone(other)) => {
+            Some(other) if *other.id() == *subject.id => return,
+            Some(other) => {
+                let other = other.id();
                 let message = format!(
                     "{dns} passes to {other}: whoever polls under it then gets the answers of {other}"
                 );

@@ -7,7 +7,7 @@ use std::sync::Mutex as Locked;
 use async_trait::async_trait;
 use flux_resourceset_merge::Fleet;
 use flux_resourceset_model::Rules;
-use flux_resourceset_model::change::{Key, Verb};
+use flux_resourceset_model::change::{Key, Operation, Verb};
 use flux_resourceset_store::{
     EntryDetail, LogQuery, MemoryStore, Past, Position, Record, Snapshot, Store, StoreId, Stored, Version,
 };
@@ -15,6 +15,8 @@ use serde_json::json;
 use tokio::time::sleep;
 
 use super::*;
+use crate::guard::Confirmation;
+use crate::write::change_set;
 
 /// What becomes of one commit. One that the test says nothing of is done.
 #[derive(Clone, Copy)]
@@ -38,6 +40,8 @@ struct Scripted {
     commits: Locked<VecDeque<Fate>>,
     /// Whether each of the next reads succeeds; all after them do.
     reads: Locked<VecDeque<bool>>,
+    /// How many change sets each commit had.
+    groups: Arc<Locked<Vec<usize>>>,
 }
 
 fn silent() -> Error {
@@ -56,6 +60,7 @@ impl Store for Scripted {
 
     async fn commit(&self, expected: Position, change_sets: Vec<ChangeSet>) -> Result<Committed, Error> {
         let fate = self.commits.lock().unwrap().pop_front();
+        self.groups.lock().unwrap().push(change_sets.len());
         match fate {
             None => return self.inner.commit(expected, change_sets).await,
             Some(Fate::Unsaid) => drop(self.inner.commit(expected, change_sets).await?),
@@ -121,8 +126,12 @@ fn create(id: &str) -> Operation {
 }
 
 fn ask() -> Ask {
+    ask_for("x")
+}
+
+fn ask_for(id: &'static str) -> Ask {
     Ask {
-        wanted: Arc::new(|_| Ok(vec![create("x")])),
+        wanted: Arc::new(move |_| Ok(vec![create(id)])),
         condition: None,
         confirmation: Confirmation::default(),
         since: None,
@@ -138,13 +147,24 @@ fn others() -> ChangeSet {
     change_set(&ask(), EntryId(7), operations, prepared)
 }
 
-/// The code of a write's answer, or `written` with the revision; and how many entries the log has at last.
-async fn write(commits: &[Fate], reads: &[bool]) -> (String, u64) {
+struct Tried {
+    /// The code of each write's answer, or `written` with the revision.
+    said: Vec<String>,
+    /// How many change sets each commit had.
+    groups: Vec<usize>,
+    /// How many entries the log has at last.
+    entries: u64,
+}
+
+/// Writes all of `asks` at once.
+async fn write_all(asks: Vec<Ask>, commits: &[Fate], reads: &[bool]) -> Tried {
     let inner = MemoryStore::new();
+    let groups = Arc::default();
     let store = Scripted {
         inner: inner.clone(),
         commits: Locked::new(commits.iter().copied().collect()),
         reads: Locked::new(reads.iter().copied().collect()),
+        groups: Arc::clone(&groups),
     };
     let view = Arc::new(View::default());
     let head = Head {
@@ -155,13 +175,104 @@ async fn write(commits: &[Fate], reads: &[bool]) -> (String, u64) {
         confirmed: Moment::now(),
     };
     view.follow_anew(&head);
-    let said = match Arc::new(Writer::new(view, 10)).write(ask()).await {
-        Ok(Outcome::Done(done)) => format!("written {}", done.revision()),
-        Ok(Outcome::Planned(_)) => "planned".to_owned(),
-        Err(error) => error.code.to_owned(),
-    };
+    let writer = Arc::new(Writer::new(Arc::clone(&view), 10));
+    let writes: Vec<_> = asks
+        .into_iter()
+        .map(|ask| {
+            let writer = Arc::clone(&writer);
+            tokio::spawn(async move { writer.write(ask).await })
+        })
+        .collect();
+    let mut said = Vec::new();
+    for write in writes {
+        said.push(match write.await.unwrap() {
+            Ok(Outcome::Done(done)) => format!("written {}", done.revision()),
+            Ok(Outcome::Planned(_)) => "planned".to_owned(),
+            Err(error) => error.code.to_owned(),
+        });
+    }
     sleep(Duration::from_secs(600)).await;
-    (said, inner.head().await.unwrap().1.revision)
+    let entries = inner.head().await.unwrap().1.revision;
+    if reads.is_empty() && said.iter().all(|said| said.starts_with("written")) {
+        assert_eq!(view.now().head().unwrap().fleet.revision(), entries);
+    }
+    let groups = groups.lock().unwrap().clone();
+    Tried { said, groups, entries }
+}
+
+async fn write(commits: &[Fate], reads: &[bool]) -> (String, u64) {
+    let Tried { mut said, entries, .. } = write_all(vec![ask()], commits, reads).await;
+    (said.remove(0), entries)
+}
+
+const IDS: [&str; 8] = ["a", "b", "c", "d", "e", "f", "g", "h"];
+
+#[tokio::test(start_paused = true)]
+async fn those_that_wait_together_are_committed_together() {
+    let tried = write_all(IDS.map(ask_for).to_vec(), &[], &[]).await;
+    let expected: Vec<_> = (1..=8).map(|revision| format!("written {revision}")).collect();
+    assert_eq!((tried.said, tried.entries), (expected, 8));
+    // All of them wait before the first has its turn, as tasks of one thread go.
+    assert_eq!(tried.groups, [8]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_of_a_group_is_checked_on_what_the_one_before_leaves() {
+    let panics = Ask { wanted: Arc::new(|_| panic!("in a check")), ..ask() };
+    let plans =
+        Ask { confirmation: Confirmation { plan_only: true, ..Confirmation::default() }, ..ask_for("y") };
+    let sees = Ask {
+        wanted: Arc::new(|fleet| {
+            assert!(fleet.get(&Key::new("namespaces", "x")).is_some());
+            Ok(vec![create("z")])
+        }),
+        ..ask()
+    };
+    let tried = write_all(vec![ask(), ask(), panics, plans, sees], &[], &[]).await;
+    assert_eq!(tried.said, ["written 1", "exists", "internal", "planned", "written 2"]);
+    assert_eq!((tried.groups, tried.entries), (vec![2], 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_group_in_doubt_is_found_whole_or_made_anew_whole() {
+    use Fate::{Conflicts, Lost, Overtaken, Unsaid};
+    let three = || vec![ask_for("a"), ask_for("b"), ask_for("a")];
+    for (fates, said, entries) in [
+        (&[Unsaid][..], ["written 1", "written 2", "exists"], 2),
+        (&[Lost, Unsaid], ["written 1", "written 2", "exists"], 2),
+        (&[Overtaken], ["written 2", "written 3", "exists"], 3),
+        (&[Conflicts], ["written 1", "written 2", "exists"], 2),
+        (&[Lost; 3], ["outcome_unknown"; 3], 0),
+    ] {
+        let tried = write_all(three(), fates, &[]).await;
+        assert_eq!((tried.said, tried.entries), (said.map(String::from).to_vec(), entries));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_wants_nothing_stored_is_answered_while_nothing_can_be() {
+    let plans =
+        |id| Ask { confirmation: Confirmation { plan_only: true, ..Confirmation::default() }, ..ask_for(id) };
+    let asks = vec![plans("a"), ask_for("b"), plans("c")];
+    let tried = write_all(asks, &[Fate::Fails(ErrorKind::Unavailable)], &[]).await;
+    // The last was planned on top of what was not stored.
+    assert_eq!(tried.said, ["planned", "store_unavailable", "store_unavailable"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn more_than_one_group_is_answered_too() {
+    let ids: Vec<&'static str> = (0..150).map(|n| &*Box::leak(format!("n-{n}").into_boxed_str())).collect();
+    let tried = write_all(ids.into_iter().map(ask_for).collect(), &[], &[]).await;
+    assert_eq!((tried.groups, tried.entries), (vec![64, 64, 22], 150));
+    let many = |from: usize| Ask {
+        wanted: Arc::new(move |_| Ok((from..from + 600).map(|n| create(&format!("m-{n}"))).collect())),
+        ..ask()
+    };
+    let tried = write_all(vec![many(0), many(600), many(1200)], &[], &[]).await;
+    assert_eq!(
+        (tried.said, tried.groups),
+        (["written 1", "written 2", "written 3"].map(String::from).to_vec(), vec![2, 1])
+    );
 }
 
 #[tokio::test(start_paused = true)]
