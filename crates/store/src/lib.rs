@@ -15,7 +15,7 @@ pub use error::{Error, ErrorKind};
 pub use history::{EntryDetail, Past, Record, Revised, Version};
 pub use memory::MemoryStore;
 pub use postgres::{PostgresStore, PostgresUrl};
-pub use sqlite::{Access, SqliteStore};
+pub use sqlite::SqliteStore;
 
 use async_trait::async_trait;
 use flux_resourceset_model::change::{ChangeSet, Entry, EntryId, Key};
@@ -23,6 +23,20 @@ use flux_resourceset_model::change::{ChangeSet, Entry, EntryId, Key};
 /// A store's own random id, given when it is created and carried wherever its content goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct StoreId(pub u128);
+
+/// What a process may do to a store that outlives it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Reads and writes, and brings an older schema up to date.
+    ReadWrite {
+        /// Whether a new store is made where there is none (no file, or an empty one; no schema in the
+        /// database); else one is waited for.
+        create: bool,
+    },
+    /// Reads. It creates, updates and writes nothing; of its own it leaves at most the two side
+    /// files (`-wal`, `-shm`) through which SQLite's processes see each other.
+    ReadOnly,
+}
 
 /// A place in the log: a revision and the id of the entry that stands there.
 ///

@@ -164,7 +164,11 @@ impl PostgresStore {
             if !matches!(appended, Err(Failure::Commit(_))) {
                 doubt.dispel();
             }
-            let appended = appended?;
+            let appended = match appended {
+                // The statement may have met a schema or a server that the store itself says more of.
+                Err(refused @ Failure::Driver(_)) => return Err(self.meta().await.err().unwrap_or(refused)),
+                other => other?,
+            };
             session.keep();
             match appended {
                 Appended::At(at) => {

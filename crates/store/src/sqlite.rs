@@ -24,8 +24,8 @@ use self::database::Database;
 use self::worker::Workers;
 use crate::wake::saw;
 use crate::{
-    Changes, Committed, EntryDetail, Error, ErrorKind, LogQuery, Past, Position, Record, Snapshot, Store,
-    StoreId, Stored, Version, rules,
+    Access, Changes, Committed, EntryDetail, Error, ErrorKind, LogQuery, Past, Position, Record, Snapshot,
+    Store, StoreId, Stored, Version, rules,
 };
 
 /// How often a waiting reader looks for what another process committed.
@@ -33,19 +33,6 @@ const LOOK_UP: Duration = Duration::from_millis(200);
 
 /// A long query of the log leaves one for those that follow the head.
 const READERS: usize = 2;
-
-/// What a process may do to the file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Access {
-    /// Reads and writes, and brings an older schema up to date.
-    ReadWrite {
-        /// Whether a missing or empty file becomes a new store; else it is waited for.
-        create: bool,
-    },
-    /// Reads. It creates, updates and writes nothing; of its own it leaves at most the two side
-    /// files (`-wal`, `-shm`) through which SQLite's processes see each other.
-    ReadOnly,
-}
 
 /// A [`Store`] in one SQLite file, which any number of processes of one machine may share.
 ///

@@ -245,6 +245,7 @@ fn one_writes_and_another_reads_on_postgresql() {
     reader.logged("there is no store yet");
     assert_eq!(reader.reader().get("/ready").expect(503).code(), "starting");
     let writer = start(folder.path(), &on("crud")).ready();
+    writer.logged("the server runs with fsync=off");
     writer.logged("seeded 2 documents");
     let reader = reader.ready();
     until("the seed arrives", || reader.reader().get(POLL).status == 200);

@@ -83,6 +83,11 @@ async fn an_older_release_may_use_a_newer_schema_unless_its_floor_forbids(url: &
     store.head().await.unwrap();
     session.execute("UPDATE flux_resourceset.meta SET schema_floor = 9").await.unwrap();
     assert_eq!(store.head().await.unwrap_err().kind, ErrorKind::TooNew);
+    let head = Position::START;
+    assert_eq!(store.commit(head, vec![change_set()]).await.unwrap_err().kind, ErrorKind::TooNew);
+    // Even where there is no such column any more.
+    session.execute("ALTER TABLE flux_resourceset.entries RENAME COLUMN shown TO summary").await.unwrap();
+    assert_eq!(store.commit(head, vec![change_set()]).await.unwrap_err().kind, ErrorKind::TooNew);
     for access in [CREATE, Access::ReadOnly] {
         let error = PostgresStore::open(url, access).await.unwrap_err();
         assert_eq!(error.kind, ErrorKind::TooNew, "{error}");

@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use flux_resourceset_postgres_server::Server;
 use flux_resourceset_store::PostgresUrl;
@@ -24,6 +25,8 @@ pub(crate) enum Then {
     Cut,
     /// The client's end is closed, and the server gets what the client had sent when it is released.
     Hold,
+    /// The same, but the client is left waiting.
+    Stall,
 }
 
 #[derive(Debug, Default)]
@@ -82,6 +85,13 @@ impl Proxy {
         self.state.lock().unwrap().armed.take().is_none()
     }
 
+    /// Returns when what was armed has happened.
+    pub(crate) async fn happened(&self) {
+        while self.state.lock().unwrap().armed.is_some() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
     /// Gives the server what was held.
     pub(crate) fn release(&self) {
         self.release.send_replace(true);
@@ -133,12 +143,13 @@ async fn converse(
                 if server.write_all(&sent[..passes]).await.is_err() || then == Some(Then::Cut) {
                     return;
                 }
-                if then == Some(Then::Hold) {
-                    drop(client);
+                if let Some(then) = then {
+                    let waiting = (then == Then::Stall).then_some(client);
                     release.wait_for(|released| *released).await.unwrap();
                     let _ = server.write_all(&sent[passes..]).await;
                     // It may take its time to do it, and to answer.
                     while server.read(&mut down).await.is_ok_and(|bytes| bytes > 0) {}
+                    drop(waiting);
                     return;
                 }
             }
