@@ -2,6 +2,7 @@
 //! the process is told to.
 
 use std::convert::Infallible;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use tokio::task::JoinSet;
 
 use crate::config::Limits;
 use crate::service::Service;
+use crate::threads::Threads;
 use crate::write_timeout::WriteTimeout;
 
 /// After accepting failed, most likely for want of file descriptors: what is open may end meanwhile.
@@ -27,10 +29,11 @@ pub(crate) struct Connections {
     slots: Arc<Semaphore>,
     tasks: JoinSet<()>,
     graceful: GracefulShutdown,
+    threads: Threads,
 }
 
 impl Connections {
-    pub(crate) fn new(service: Arc<Service>) -> Self {
+    pub(crate) fn new(service: Arc<Service>, threads: Threads) -> Self {
         let limits = &service.config.limits;
         let slots = Arc::new(Semaphore::new(limits.connections.min(Semaphore::MAX_PERMITS)));
         Connections {
@@ -39,6 +42,7 @@ impl Connections {
             service,
             tasks: JoinSet::new(),
             graceful: GracefulShutdown::new(),
+            threads,
         }
     }
 
@@ -47,7 +51,9 @@ impl Connections {
         loop {
             let Ok(slot) = Arc::clone(&self.slots).acquire_owned().await else { return };
             match listener.accept().await {
-                Ok((stream, _)) => self.serve(stream, slot),
+                Ok((stream, _)) => self.serve(stream, slot).unwrap_or_else(|error| {
+                    tracing::debug!("a connection ended before it was served: {error}");
+                }),
                 Err(error) => {
                     tracing::warn!("a connection could not be accepted: {error}");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -57,13 +63,19 @@ impl Connections {
         }
     }
 
-    fn serve(&mut self, stream: TcpStream, slot: OwnedSemaphorePermit) {
+    fn serve(&mut self, stream: TcpStream, slot: OwnedSemaphorePermit) -> io::Result<()> {
         let watcher = self.graceful.watcher();
-        self.tasks.spawn(connection(self.http.clone(), stream, Arc::clone(&self.service), watcher, slot));
+        let stream = stream.into_std()?;
+        let connection = connection(self.http.clone(), stream, Arc::clone(&self.service), watcher, slot);
+        if let Some(thread) = self.threads.next() {
+            self.tasks.spawn_on(connection, thread);
+        }
+        Ok(())
     }
 
-    /// Lets requests under way end, closes idle connections, and cuts off what is open after `deadline`.
-    pub(crate) async fn drain(mut self, deadline: Duration) {
+    /// Lets requests under way end, closes idle connections, and cuts off what is open after `deadline`. What
+    /// requests left to be done goes on while the threads are there.
+    pub(crate) async fn drain(mut self, deadline: Duration) -> Threads {
         let drained = tokio::time::timeout(deadline, self.graceful.shutdown()).await;
         if drained.is_err() {
             tracing::warn!(
@@ -72,6 +84,7 @@ impl Connections {
             );
         }
         self.tasks.shutdown().await;
+        self.threads
     }
 }
 
@@ -86,11 +99,13 @@ fn http(limits: &Limits) -> http1::Builder {
 
 async fn connection(
     http: http1::Builder,
-    stream: TcpStream,
+    stream: std::net::TcpStream,
     service: Arc<Service>,
     watcher: Watcher,
     slot: OwnedSemaphorePermit,
 ) {
+    // Here, so that it belongs to the thread that serves it.
+    let Ok(stream) = TcpStream::from_std(stream) else { return };
     // Answers are small and complete: waiting to fill a packet only delays them.
     let _ = stream.set_nodelay(true);
     let stream = WriteTimeout::new(stream, service.config.limits.write_timeout);

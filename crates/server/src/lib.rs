@@ -42,6 +42,7 @@ mod selection;
 mod service;
 mod snapshot;
 mod start;
+mod threads;
 mod time;
 mod tokens;
 mod tokens_file;
@@ -71,6 +72,7 @@ use crate::memory::{Memory, Recalled};
 use crate::metrics::Metrics;
 use crate::past::Pasts;
 use crate::service::{Served, Service};
+use crate::threads::Threads;
 use crate::tokens::Tokens;
 use crate::tokens_file::TokensFile;
 use crate::view::View;
@@ -85,6 +87,9 @@ pub enum RunError {
     /// It could not start.
     #[error("{0}")]
     Start(#[from] StartError),
+    /// The system gives no threads.
+    #[error("the threads that serve connections cannot be started: {0}")]
+    Threads(std::io::Error),
     /// Whatever follows the store is gone, and would be missed only when polls end: better ended and
     /// started again at once.
     #[error("following the store failed: {0}")]
@@ -96,7 +101,7 @@ impl RunError {
     pub fn exit_code(&self) -> u8 {
         match self {
             RunError::Start(_) => 2,
-            RunError::Following(_) => 1,
+            RunError::Threads(_) | RunError::Following(_) => 1,
         }
     }
 }
@@ -122,7 +127,8 @@ pub async fn run(
             file.follow().await;
         }
     });
-    let mut connections = Connections::new(Arc::clone(&service));
+    let threads = Threads::start().map_err(RunError::Threads)?;
+    let mut connections = Connections::new(Arc::clone(&service), threads);
     // A task of its own: whatever it takes to follow, connections are accepted.
     let mut follower = tokio::spawn(followed(config.clone(), source, Arc::clone(&view), recalled));
     let keeper = tokio::spawn(kept(Arc::clone(&view)));
@@ -135,10 +141,11 @@ pub async fn run(
     drop(listener);
     let deadline = Instant::now() + config.limits.drain_timeout;
     tracing::info!("draining");
-    connections.drain(config.limits.drain_timeout).await;
+    let threads = connections.drain(config.limits.drain_timeout).await;
     if tokio::time::timeout_at(deadline, service.writer.idle()).await.is_err() {
         tracing::error!("a write is still under way at the end of DRAIN_TIMEOUT; its outcome is the store's");
     }
+    drop(threads);
     follower.abort();
     keeper.abort();
     tokens_file.abort();

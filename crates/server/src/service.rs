@@ -74,6 +74,22 @@ impl Served {
     }
 }
 
+/// A request, as far as it is known where it goes.
+#[derive(Clone, Copy)]
+struct Asked<'a> {
+    served: &'a Served,
+    route: &'a Route,
+    parameters: &'a [String],
+    query: &'a Query,
+    parts: &'a Parts,
+}
+
+impl<'a> Asked<'a> {
+    fn parameter(&self, at: usize) -> &'a str {
+        self.parameters.get(at).map_or("", String::as_str)
+    }
+}
+
 /// What the log line says beside the answer's own.
 pub(crate) struct Notes {
     pub(crate) request_id: String,
@@ -122,8 +138,36 @@ impl Service {
         // Probes and scrapers may add to a public path what they like.
         let query =
             if notes.public { Query::default() } else { Query::parse(parts.uri.query(), &route.query)? };
-        let parameter = |at: usize| parameters.get(at).map_or("", String::as_str);
-        let request = |kind| Written { kind, parameters: &parameters, query: &query, parts, notes };
+        let asked = Asked { served: &served, route, parameters: &parameters, query: &query, parts };
+        // What takes more room than a poll has it apart, so that a poll does not carry it.
+        if !matches!(route.action, Action::Poll | Action::FleetList) {
+            return Box::pin(self.handle_other(asked, body, notes)).await;
+        }
+        match When::of(&query)? {
+            Some(when) => Box::pin(self.past(when, asked, notes)).await,
+            None if route.action == Action::Poll => {
+                self.poll(asked.parameter(0), asked.parameter(1), &parts.headers, notes)
+            }
+            None => self.fleet_list(&query, &parts.headers, notes),
+        }
+    }
+
+    async fn past(&self, when: When, asked: Asked<'_>, notes: &mut Notes) -> Result<Answer, ApiError> {
+        match asked.route.action {
+            Action::Poll => self.past_poll(when, asked.parameter(0), asked.parameter(1), notes).await,
+            _ => self.past_fleet_list(when, asked.query, notes).await,
+        }
+    }
+
+    async fn handle_other(
+        &self,
+        asked: Asked<'_>,
+        body: Incoming,
+        notes: &mut Notes,
+    ) -> Result<Answer, ApiError> {
+        let Asked { served, route, parameters, query, parts } = asked;
+        let parameter = |at| asked.parameter(at);
+        let request = |kind| Written { kind, parameters, query, parts, notes };
         match (route.action, route.kind.as_deref()) {
             (Action::Health, _) => Ok(json_answer(StatusCode::OK, r#"{"status":"ok"}"#)),
             (Action::Ready, _) => self.ready(),
@@ -133,39 +177,31 @@ impl Service {
                 self.openapi_file.clone().unwrap_or_else(|| served.openapi.clone()),
             )),
             (Action::Metrics, _) => self.metrics(),
-            (Action::FleetList, _) => match When::of(&query)? {
-                None => self.fleet_list(&query, &parts.headers, notes),
-                Some(when) => self.past_fleet_list(when, &query, notes).await,
-            },
-            (Action::Poll, _) => match When::of(&query)? {
-                None => self.poll(parameter(0), parameter(1), &parts.headers, notes),
-                Some(when) => self.past_poll(when, parameter(0), parameter(1), notes).await,
-            },
-            (Action::Change, _) => self.change(&query, parts, body, notes).await,
-            (Action::History, _) => history::list(&self.known()?, &query).await,
+            (Action::Change, _) => self.change(query, parts, body, notes).await,
+            (Action::History, _) => history::list(&self.known()?, query).await,
             (Action::Entry, _) => {
-                history::entry(&self.known()?, history::revision(parameter(0))?, &query).await
+                history::entry(&self.known()?, history::revision(parameter(0))?, query).await
             }
-            (Action::Revert, _) => self.revert(parameter(0), &query, parts, notes).await,
+            (Action::Revert, _) => self.revert(parameter(0), query, parts, notes).await,
             (Action::Explain, _) => {
                 let (kind, input) = (parameters.get(1), parameters.get(2));
                 let (kind, input) = (kind.map(String::as_str), input.map(String::as_str));
                 explain::explain(&self.known()?, parameter(0), kind, input).await
             }
             (Action::Confirmation, _) => self.confirmation().await,
-            (Action::Confirm, _) => self.confirm(&query, parts, notes).await,
-            (Action::Exceptions, _) => exceptions::list(&self.known()?, &query).await,
-            (Action::Apply, _) => self.apply(&query, parts, body, notes).await,
+            (Action::Confirm, _) => self.confirm(query, parts, notes).await,
+            (Action::Exceptions, _) => exceptions::list(&self.known()?, query).await,
+            (Action::Apply, _) => self.apply(query, parts, body, notes).await,
             (Action::Export, _) => Ok(files::export(self.view.now().known()?)),
-            (Action::List, Some(kind)) => documents::list(&self.view.now().known()?.fleet, kind, &query),
+            (Action::List, Some(kind)) => documents::list(&self.view.now().known()?.fleet, kind, query),
             (Action::Read, Some(kind)) => {
                 let key = Key::new(kind.plural(), parameter(0));
-                self.read(&key, None, &query, parts, notes).await
+                self.read(&key, None, query, parts, notes).await
             }
             (Action::ReadPart, Some(kind)) => {
                 let key = Key::new(kind.plural(), parameter(0));
                 let part = Part { field: route.field.clone().unwrap_or_default(), id: parameter(1).into() };
-                self.read(&key, Some(&part), &query, parts, notes).await
+                self.read(&key, Some(&part), query, parts, notes).await
             }
             (action @ (Action::Restore | Action::Wipe), Some(kind)) => {
                 self.write_tombstone(action, request(kind)).await
