@@ -142,7 +142,7 @@ fn parameters(route: &Route) -> Vec<Value> {
         })
     });
     let conditions: &[&str] = match route.action {
-        Action::Create => &["If-None-Match"],
+        Action::Create | Action::Poll | Action::FleetList => &["If-None-Match"],
         _ if route.pattern.contains("{id}") => &["If-Match", "If-None-Match"],
         _ => &[],
     };
@@ -217,7 +217,7 @@ fn responses(route: &Route) -> Value {
     let mut responses = Map::new();
     let (status, success) = success(route);
     responses.insert(status.into(), success);
-    if matches!(route.action, Action::Read | Action::ReadPart) {
+    if matches!(route.action, Action::Read | Action::ReadPart | Action::Poll | Action::FleetList) {
         let mut unmodified = json!({"description": "The client has it already (If-None-Match)."});
         unmodified["headers"] = headers(route).unwrap_or_default();
         responses.insert("304".into(), unmodified);
@@ -331,7 +331,13 @@ fn headers(route: &Route) -> Option<Value> {
         }
         Action::Poll | Action::FleetList => {
             let stale = "Where SERVE_STALE lets it be older than MAX_STALENESS: the seconds since it was confirmed, or `unconfirmed`.";
-            json!({"X-Revision": of_the_past(), "X-Stale": text(stale)})
+            let encoding = "`gzip`, where it was asked for and the answer is long enough.";
+            json!({
+                "ETag": text("A digest of the answer. Weak; absent where the past was asked for."),
+                "Content-Encoding": text(encoding),
+                "X-Revision": of_the_past(),
+                "X-Stale": text(stale)
+            })
         }
         Action::Export => json!({"X-Revision": number("The revision that this is the whole of.")}),
         Action::Create | Action::Restore => {
