@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use flate2::read::GzDecoder;
 use flux_resourceset_store::MemoryStore;
 use serde_json::json;
 
@@ -14,7 +15,7 @@ fn a_cluster_gets_its_inputs() {
     let reader = server.reader();
     let answer = reader.get("/api/v2/flux/clusters/c1.example.com/platform-components").expect(200);
     assert_eq!(answer.header("content-type"), Some("application/json"));
-    assert_eq!(answer.header("cache-control"), Some("no-store"));
+    assert_eq!(answer.header("cache-control"), Some("no-cache"));
     let input = &answer.json()["inputs"][0];
     assert_eq!((&input["id"], &input["source"]["oci_tag"]), (&json!("p1"), &json!("latest")));
     for dns in ["C1.Example.COM", "c1.example.com.", "c1%2Eexample.com"] {
@@ -25,6 +26,35 @@ fn a_cluster_gets_its_inputs() {
     assert_eq!(namespaces["inputs"][0]["labels"], json!({"a": "b"}));
     let none = reader.get("/api/v2/flux/clusters/c1.example.com/rolebindings").expect(200).json();
     assert_eq!(none, json!({"inputs": []}));
+}
+
+#[test]
+fn an_answer_is_sent_once_and_small() {
+    let server = Server::seeded();
+    let (path, reader) = ("/api/v2/flux/clusters/c1.example.com/platform-components", server.reader());
+    let whole = reader.get(path).expect(200);
+    let tag = whole.header("etag").unwrap().to_owned();
+    assert!(tag.starts_with("W/\"") && whole.header("content-encoding").is_none());
+    let unmodified = reader.send("GET", path, &[("If-None-Match", &tag)], "").expect(304);
+    assert_eq!((unmodified.body.as_slice(), unmodified.header("etag")), (&b""[..], Some(&*tag)));
+    assert_eq!(reader.send("GET", path, &[("If-None-Match", "W/\"0\"")], "").expect(200).body, whole.body);
+    reader.send("GET", path, &[("If-None-Match", "0")], "").expect(400);
+    // Another write does not change the tag, a change of the answer does.
+    server.writer().post("/namespaces", json!({"id": "other"})).expect(201);
+    assert_eq!(reader.get(path).expect(200).header("etag"), Some(&*tag));
+    let long = "x".repeat(2000);
+    let patch = json!({"patches": {"p1": {"a": long}}});
+    server.writer().patch("/clusters/c1", patch).expect(200);
+    let whole = reader.send("GET", path, &[("If-None-Match", &tag)], "").expect(200);
+    assert_ne!(whole.header("etag"), Some(&*tag));
+    let packed = reader.send("GET", path, &[("Accept-Encoding", "gzip")], "").expect(200);
+    assert_eq!(packed.header("content-encoding"), Some("gzip"));
+    assert_eq!((packed.header("etag"), packed.header("vary")), (whole.header("etag"), Some("accept-encoding")));
+    let mut body = Vec::new();
+    std::io::Read::read_to_end(&mut GzDecoder::new(&packed.body[..]), &mut body).unwrap();
+    assert_eq!(body, whole.body);
+    let short = reader.send("GET", "/api/v2/flux/clusters", &[("Accept-Encoding", "gzip")], "").expect(200);
+    assert!(short.header("content-encoding").is_none() && short.header("etag").is_some());
 }
 
 #[test]
