@@ -19,6 +19,7 @@ use litemap::LiteMap;
 
 use crate::input::Target;
 use crate::labels::{Labels, Selectors};
+use crate::read_each::read_each;
 use crate::ready::Ready;
 use crate::referrers::{Number, Referrers};
 use crate::stack::Stacks;
@@ -171,18 +172,20 @@ impl Fleet {
         documents: impl IntoIterator<Item = (Key, u64, Vec<u8>)>,
     ) -> Result<Self, LoadError> {
         let mut fleet = Fleet::empty(rules);
-        let mut documents: Vec<_> = documents.into_iter().collect();
+        let (clusters, mut others): (Vec<_>, Vec<_>) =
+            documents.into_iter().partition(|(key, ..)| matches!(key.kind.as_str(), CLUSTERS | TOMBSTONES));
         // What a document is, is said by its type; what is referred to is there to be shared; and so each
         // cluster is selected once.
-        documents.sort_by_key(|(key, ..)| match key.kind.as_str() {
-            RESOURCE_TYPES => 0,
-            CLUSTERS | TOMBSTONES => 3,
-            PROFILES => 2,
-            _ => 1,
-        });
-        for (key, written, body) in documents {
+        others.sort_by_key(|(key, ..)| (key.kind != RESOURCE_TYPES, key.kind == PROFILES));
+        for (key, written, body) in others {
             fleet.put(&key, written, &body)?;
         }
+        let types = fleet.clone();
+        read_each(
+            clusters,
+            |(key, written, body)| types.read(&key, written, &body).map(|document| (key, document)),
+            |read| read.and_then(|(key, document)| fleet.place(&key, document)),
+        )?;
         fleet.revision = revision;
         fleet.settle_undisputed()?;
         if let Some(target) = fleet.referrers.targets().find(|target| fleet.get(target).is_none()) {
@@ -367,7 +370,14 @@ impl Fleet {
     }
 
     pub(crate) fn put(&mut self, key: &Key, revision: u64, body: &[u8]) -> Result<(), LoadError> {
-        let mut document = self.read(key, revision, body)?;
+        let document = self.read(key, revision, body)?;
+        self.place(key, document)
+    }
+
+    fn place(&mut self, key: &Key, mut document: Document) -> Result<(), LoadError> {
+        if let Resource::Cluster(cluster) = &mut document.resource {
+            self.labels.share(&mut cluster.environment, &mut cluster.labels);
+        }
         let resource = &document.resource;
         for dns in dns_of(resource) {
             if let Some(other) = self.other_holder(key, dns) {
@@ -418,10 +428,9 @@ impl Fleet {
         Ok(Document { revision, body, resource, ready, number: None })
     }
 
-    /// Makes `cluster` share with the fleet what many clusters have.
+    /// Makes `cluster` share with the fleet the ids of what it refers to.
     fn share(&self, cluster: &mut Cluster) {
-        let Cluster { environment, labels, layer, .. } = cluster;
-        self.labels.share(environment, labels);
+        let layer = &mut cluster.layer;
         let share = |table: Option<&Table>, id: &mut Arc<str>| {
             if let Some((known, _)) = table.and_then(|table| table.get_key_value(&**id)) {
                 *id = Arc::clone(known);

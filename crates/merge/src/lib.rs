@@ -34,6 +34,7 @@ mod list;
 mod part;
 mod plan;
 mod prepare;
+mod read_each;
 mod ready;
 mod referrers;
 mod refusal;

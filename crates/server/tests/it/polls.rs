@@ -49,7 +49,10 @@ fn an_answer_is_sent_once_and_small() {
     assert_ne!(whole.header("etag"), Some(&*tag));
     let packed = reader.send("GET", path, &[("Accept-Encoding", "gzip")], "").expect(200);
     assert_eq!(packed.header("content-encoding"), Some("gzip"));
-    assert_eq!((packed.header("etag"), packed.header("vary")), (whole.header("etag"), Some("accept-encoding")));
+    assert_eq!(
+        (packed.header("etag"), packed.header("vary")),
+        (whole.header("etag"), Some("accept-encoding"))
+    );
     let mut body = Vec::new();
     std::io::Read::read_to_end(&mut GzDecoder::new(&packed.body[..]), &mut body).unwrap();
     assert_eq!(body, whole.body);
