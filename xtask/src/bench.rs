@@ -13,6 +13,7 @@ mod page;
 mod plans;
 mod plot;
 mod polls;
+mod postgres;
 mod row;
 mod start;
 mod stores;

@@ -1,5 +1,6 @@
 //! `cargo xtask bench visible`: how long after it was sent a write is in the answers of another process.
 
+use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -7,6 +8,7 @@ use anyhow::{Result, ensure};
 use serde_json::json;
 
 use super::client::Client;
+use super::postgres::Postgres;
 use super::row::{Goal, Row};
 use super::stores::Stores;
 use super::{fleet, percentile};
@@ -21,7 +23,26 @@ pub(super) fn run(stores: &Stores) -> Result<Vec<Row>> {
     let store = stores.copy(CLUSTERS, &folder)?;
     let writer = stores.serve(&store, "crud", &folder.join("writer.log"))?;
     let reader = stores.serve(&store, "read-only", &folder.join("reader.log"))?;
-    Ok(vec![between("SQLite", Goal::AtMost(1000.0, "ms"), writer.address(), reader.address())?])
+    let sqlite = between("SQLite", Goal::AtMost(1000.0, "ms"), writer.address(), reader.address())?;
+    drop((writer, reader));
+    Ok(vec![sqlite, on_postgres(stores, &folder)?])
+}
+
+fn on_postgres(stores: &Stores, folder: &Path) -> Result<Row> {
+    let goal = Goal::AtMost(250.0, "ms");
+    let postgres = match Postgres::start(&[]) {
+        Ok(postgres) => postgres,
+        Err(missing) => return Ok(Row::skipped(what("PostgreSQL"), goal, missing.to_string())),
+    };
+    let url = postgres.database()?;
+    stores.fill(&url, CLUSTERS)?;
+    let writer = stores.serve(&url, "crud", &folder.join("postgres-writer.log"))?;
+    let reader = stores.serve(&url, "read-only", &folder.join("postgres-reader.log"))?;
+    between("PostgreSQL", goal, writer.address(), reader.address())
+}
+
+fn what(database: &str) -> String {
+    format!("write to visible in another process, p99, {database}")
 }
 
 /// From a write to one process on a database until a poll of another one shows it.
@@ -35,7 +56,7 @@ fn between(database: &str, goal: Goal, writer: &str, reader: &str) -> Result<Row
     }
     let [half, most] = [0.5, 0.99].map(|share| percentile(&mut times, share).as_secs_f64() * 1000.0);
     Ok(Row::measured(
-        format!("write to visible in another process, p99, {database}"),
+        what(database),
         goal,
         format!("{most:.0} ms"),
         format!("p50: {half:.0} ms, of {WRITES} writes"),

@@ -8,8 +8,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use rusqlite::Connection;
 use serde_json::json;
+use tokio::runtime::{Builder, Runtime};
+use tokio_postgres::{Client as Session, NoTls, Statement};
 
 use super::client::Client;
+use super::postgres::Postgres;
 use super::row::{Goal, Row};
 use super::stores::Stores;
 use super::{fleet, median};
@@ -19,6 +22,8 @@ const CLUSTERS: usize = 10_000;
 const CLIENTS: usize = 16;
 const ROUNDS: usize = 21;
 const ROUND: Duration = Duration::from_secs(1);
+/// Ours and the bare loop's.
+const CONNECTIONS: &[&str] = &["max_connections=50"];
 const GOAL: Goal = Goal::AtLeast(1.0, "x");
 
 pub(super) fn run(stores: &Stores) -> Result<Vec<Row>> {
@@ -26,7 +31,25 @@ pub(super) fn run(stores: &Stores) -> Result<Vec<Row>> {
     let store = stores.copy(CLUSTERS, &folder)?;
     let server = stores.serve(&store, "crud", &folder.join("server.log"))?;
     let bare = SqliteLoop::new(&folder.join("bare.db"))?;
-    Ok(vec![beside("SQLite", &server, || bare.round())?])
+    let sqlite = beside("SQLite", &server, || bare.round())?;
+    drop(server);
+    Ok(vec![sqlite, on_postgres(stores, &folder)?])
+}
+
+fn on_postgres(stores: &Stores, folder: &Path) -> Result<Row> {
+    let postgres = match Postgres::start(CONNECTIONS) {
+        Ok(postgres) => postgres,
+        Err(missing) => return Ok(Row::skipped(what("PostgreSQL"), GOAL, missing.to_string())),
+    };
+    let url = postgres.database()?;
+    stores.fill(&url, CLUSTERS)?;
+    let server = stores.serve(&url, "crud", &folder.join("postgres.log"))?;
+    let mut bare = PostgresLoop::new(&postgres.database()?)?;
+    beside("PostgreSQL", &server, || bare.round())
+}
+
+fn what(database: &str) -> String {
+    format!("durable writes/s, {database}, {CLIENTS} clients")
 }
 
 /// Our server beside a bare loop on the same kind of database; `bare` is one round of it, in rows a second.
@@ -54,7 +77,7 @@ fn beside(database: &str, server: &Server, mut bare: impl FnMut() -> Result<f64>
     );
     let [ours, theirs, ratio] = [ours, theirs, ratios].map(median);
     Ok(Row::measured(
-        format!("durable writes/s, {database}, {CLIENTS} clients"),
+        what(database),
         GOAL,
         format!("{ours:.0}/s"),
         format!("bare loop: {theirs:.0}/s"),
@@ -141,5 +164,39 @@ impl SqliteLoop {
             rows += 1;
         }
         Ok(f64::from(rows) / start.elapsed().as_secs_f64())
+    }
+}
+
+/// The same by one connection to PostgreSQL.
+struct PostgresLoop {
+    runtime: Runtime,
+    session: Session,
+    insert: Statement,
+    body: String,
+}
+
+impl PostgresLoop {
+    fn new(url: &str) -> Result<Self> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let (session, connection) = runtime.block_on(tokio_postgres::connect(url, NoTls))?;
+        runtime.spawn(connection);
+        let insert = runtime.block_on(async {
+            session.batch_execute("CREATE TABLE rows (id bigserial PRIMARY KEY, body text NOT NULL)").await?;
+            session.prepare("INSERT INTO rows (body) VALUES ($1)").await
+        })?;
+        Ok(PostgresLoop { runtime, session, insert, body: fleet::cluster(0).to_string() })
+    }
+
+    /// Rows a second.
+    fn round(&mut self) -> Result<f64> {
+        let PostgresLoop { runtime, session, insert, body } = self;
+        runtime.block_on(async {
+            let (start, mut rows) = (Instant::now(), 0_u32);
+            while start.elapsed() < ROUND {
+                session.execute(&*insert, &[&*body]).await?;
+                rows += 1;
+            }
+            Ok(f64::from(rows) / start.elapsed().as_secs_f64())
+        })
     }
 }
