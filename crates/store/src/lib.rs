@@ -201,7 +201,8 @@ pub trait Store: Send + Sync + 'static {
     /// All of it is there, and durable, when this returns [`Restored::Done`], or nothing is: where `steps`
     /// ends without a [`Step::End`], where a step does not follow the one before, or where the future is
     /// dropped, the store is as empty as it was. What is there then is **another store**, with a new id, so
-    /// that no process takes it for one that it knows. Handles to what it was are not told; open new ones.
+    /// that no process takes it for one that it knows: to handles of what it was it may be
+    /// [`ErrorKind::Replaced`] from then on.
     async fn restore(&self, steps: mpsc::Receiver<Step>) -> Result<Restored, Error>;
 
     /// Returns when the head may have moved past revision `seen`. It may return early, and it
