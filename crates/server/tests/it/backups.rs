@@ -2,6 +2,7 @@
 //! another backend; what the servers make of it, and what is left where it went wrong.
 
 use std::fs;
+use std::io::Write;
 use std::path::Path;
 use std::process::{Output, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -264,4 +265,48 @@ fn help_says_what_there_is() {
         "{text}"
     );
     assert!(refused(folder.path(), &["backup"], "").contains("backup takes one argument: a file, or `-`"));
+}
+
+/// A restore that is killed in its midst, with half of the backup read and written.
+fn killed(folder: &Path, url: &str, is_under_way: impl FnMut() -> bool) {
+    let whole = fs::read(folder.join("fleet.backup")).unwrap();
+    let mut restore = command(folder, &[("DATABASE_URL", url)]);
+    let mut child = restore.args(["restore", "-"]).stdin(Stdio::piped()).spawn().unwrap();
+    let mut input = child.stdin.take().unwrap();
+    input.write_all(&whole[..whole.len() - 20]).unwrap();
+    until("it is under way", is_under_way);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    drop(input);
+}
+
+#[test]
+fn a_restore_that_is_killed_leaves_no_store() {
+    let folder = TempDir::new().unwrap();
+    fleet(folder.path()).terminate();
+    done(folder.path(), &["backup", "fleet.backup"], "sqlite://store.db");
+    let log = folder.path().join("new.db.restoring-wal");
+    killed(folder.path(), &file("new.db"), || log.exists());
+    assert!(!folder.path().join("new.db").exists());
+    let server = start(folder.path(), &[("DATABASE_URL", "sqlite://new.db")]);
+    server.logged("there is no store yet");
+    server.reader().get(POLL).expect(503);
+    done(folder.path(), &["restore", "fleet.backup"], &file("new.db"));
+    server.ready().reader().get(POLL).expect(200);
+}
+
+#[test]
+fn a_restore_that_is_killed_leaves_a_database_empty() {
+    let Some(programs) = Programs::or_skip() else { return };
+    let server = Server::start(&programs, &["fsync=off"]).unwrap();
+    let url = server.url(&server.new_database().unwrap());
+    let folder = TempDir::new().unwrap();
+    fleet(folder.path()).terminate();
+    done(folder.path(), &["backup", "fleet.backup"], "sqlite://store.db");
+    let other = folder.path().join("other");
+    // Made by the first call, before the steps begin.
+    killed(folder.path(), &url, || run(folder.path(), &["backup", "other"], &url).0 == Some(0));
+    let said = done(folder.path(), &["backup", "other"], &url);
+    assert!(said.contains("revision 0 of the store") && other.exists(), "{said}");
+    until("the lock is gone", || run(folder.path(), &["restore", "fleet.backup"], &url).0 == Some(0));
 }
