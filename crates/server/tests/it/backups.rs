@@ -310,3 +310,35 @@ fn a_restore_that_is_killed_leaves_a_database_empty() {
     assert!(said.contains("revision 0 of the store") && other.exists(), "{said}");
     until("the lock is gone", || run(folder.path(), &["restore", "fleet.backup"], &url).0 == Some(0));
 }
+
+/// The drill of the documentation: a reader is started on another database, in which the backup is.
+#[test]
+fn a_reader_on_a_restored_database_waits_for_a_person() {
+    let Some(programs) = Programs::or_skip() else { return };
+    let server = Server::start(&programs, &["fsync=off"]).unwrap();
+    let (lost, new) =
+        (server.url(&server.new_database().unwrap()), server.url(&server.new_database().unwrap()));
+    let folder = TempDir::new().unwrap();
+    fs::write(folder.path().join("seed.json"), SEED).unwrap();
+    let on = |url| [("DATABASE_URL", url), ("API_MODE", "read-only"), SNAPSHOT];
+    let writer = start(folder.path(), &[("DATABASE_URL", &lost), ("SEED_FILE", "seed.json")]).ready();
+    let reader = start(folder.path(), &on(&lost)).ready();
+    done(folder.path(), &["backup", "fleet.backup"], &lost);
+    writer.writer().patch("/namespaces/n1", label(3)).expect(200);
+    let polled = |process: &Process| process.reader().get(POLL).json()["inputs"][0]["labels"]["v"].clone();
+    until("the write arrives", || polled(&reader) == "3");
+    reader.terminate();
+    writer.terminate();
+    done(folder.path(), &["restore", "fleet.backup"], &new);
+    let writer = start(folder.path(), &[("DATABASE_URL", &new)]).ready();
+    let reader = start(folder.path(), &on(&new));
+    until("mute", || reader.reader().get("/ready").json()["error"] == "store_diverged");
+    assert_eq!(reader.reader().get(POLL).expect(503).code(), "store_diverged");
+    let plan = |of: &str| reader.writer().get("/api/v2/confirm").expect(200).json()["plan"][of].clone();
+    assert_eq!(plan("clusters"), 1);
+    writer.writer().patch("/namespaces/n1", label(3)).expect(200);
+    assert_eq!(plan("clusters"), 0, "what was written since is there again");
+    reader.writer().confirmed("POST", "/api/v2/confirm", None).expect(200);
+    assert_eq!(polled(&reader), "3");
+    reader.ready();
+}
