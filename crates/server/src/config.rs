@@ -136,12 +136,7 @@ pub struct Config {
 impl Config {
     /// Reads the process's own environment.
     pub fn from_env() -> Result<Self, ConfigError> {
-        let variables = std::env::vars_os();
-        Self::read(
-            &variables
-                .map(|(key, value)| (key.to_string_lossy().into_owned(), value.into_string().ok()))
-                .collect(),
-        )
+        Self::read(&from_env())
     }
 
     /// Reads `variables`.
@@ -191,6 +186,18 @@ impl Config {
             None => self.tokens_file.is_none(),
         }
     }
+}
+
+impl Database {
+    /// What the process's own environment says of the store, for a process in `api_mode`, and of nothing else.
+    pub fn from_env(api_mode: ApiMode) -> Result<Self, ConfigError> {
+        database::read(&Reader { variables: &from_env() }, api_mode)
+    }
+}
+
+fn from_env() -> Variables {
+    let variables = std::env::vars_os();
+    variables.map(|(key, value)| (key.to_string_lossy().into_owned(), value.into_string().ok())).collect()
 }
 
 fn refused(name: &str, what: impl std::fmt::Display) -> ConfigError {

@@ -4,9 +4,11 @@
 mod answer;
 mod auth;
 mod authorship;
+pub mod backup;
 mod body;
 mod catch;
 mod changes;
+pub mod command;
 pub mod config;
 mod confirm;
 mod connection;

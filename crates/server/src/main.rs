@@ -1,9 +1,12 @@
-//! The command `flux-resourceset`: the environment in, an exit code out. 0: told to end and drained;
+//! The command `flux-resourceset`: the environment in, an exit code out. 0: told to end and drained, or done;
 //! 1: the system failed it; 2: a person must change the configuration, the seed file or the store first.
 
+use std::io::Write;
 use std::process::ExitCode;
 
-use flux_resourceset_server::config::Config;
+use flux_resourceset_server::backup::{self, Undone};
+use flux_resourceset_server::command::{Command, HELP};
+use flux_resourceset_server::config::{ApiMode, Config, ConfigError, Database};
 use flux_resourceset_server::{Source, logging, run};
 use tikv_jemallocator::Jemalloc;
 use tokio::net::TcpListener;
@@ -15,16 +18,50 @@ use tokio::signal::unix::{SignalKind, signal};
 static ALLOCATOR: Jemalloc = Jemalloc;
 
 fn main() -> ExitCode {
-    if std::env::args_os().len() > 1 {
-        return fail(2, &"takes no arguments: it is configured by environment variables such as AUTH_TOKEN");
+    match Command::parse(std::env::args_os().skip(1)) {
+        Ok(Command::Serve) => serving(),
+        Ok(Command::Help) => help(),
+        Ok(Command::Backup(to)) => ended(Database::from_env(ApiMode::ReadOnly), |database| async move {
+            backup::back_up(&database, &to).await
+        }),
+        Ok(Command::Restore(from)) => ended(Database::from_env(ApiMode::Crud), |database| async move {
+            backup::restore(&database, &from).await
+        }),
+        Err(why) => fail(2, &why),
     }
+}
+
+fn serving() -> ExitCode {
     let config = match Config::from_env().and_then(|config| logging::start(&config).map(|()| config)) {
         Ok(config) => config,
         Err(error) => return fail(2, &error),
     };
+    in_runtime(serve(config))
+}
+
+/// Does `work` with a store, and says what came of it.
+fn ended<F>(database: Result<Database, ConfigError>, work: impl FnOnce(Database) -> F) -> ExitCode
+where
+    F: Future<Output = Result<String, Undone>>,
+{
+    match database {
+        Ok(database) => {
+            let work = work(database);
+            in_runtime(async {
+                match work.await {
+                    Ok(done) => say(&done),
+                    Err(Undone { code, sentence }) => fail(code, &sentence),
+                }
+            })
+        }
+        Err(error) => fail(2, &error),
+    }
+}
+
+fn in_runtime(work: impl Future<Output = ExitCode>) -> ExitCode {
     match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => {
-            let code = runtime.block_on(serve(config));
+            let code = runtime.block_on(work);
             // What still computes after the drain computes for nobody.
             runtime.shutdown_background();
             code
@@ -67,4 +104,18 @@ async fn either(mut terminate: tokio::signal::unix::Signal, mut interrupt: tokio
 fn fail(code: u8, why: &dyn std::fmt::Display) -> ExitCode {
     eprintln!("flux-resourceset: {why}");
     ExitCode::from(code)
+}
+
+/// Not on standard output, where the backup itself may be.
+#[allow(clippy::print_stderr, reason = "the one line that says what was done")]
+fn say(what: &dyn std::fmt::Display) -> ExitCode {
+    eprintln!("flux-resourceset: {what}");
+    ExitCode::SUCCESS
+}
+
+fn help() -> ExitCode {
+    match std::io::stdout().write_all(HELP.as_bytes()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(1, &error),
+    }
 }

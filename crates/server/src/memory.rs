@@ -32,7 +32,7 @@ pub(crate) struct Memory {
     /// What the file says, durably.
     seen: Mutex<Option<Seen>>,
     /// Held while a snapshot is written.
-    saving: Mutex<()>,
+    saving: Arc<Mutex<()>>,
     saved: Locked<Saved>,
     /// Why each of the two files could not be written the last time.
     troubles: Locked<Troubles>,
@@ -92,7 +92,7 @@ impl Memory {
             path: path.to_owned(),
             file: Arc::new(file),
             seen: Mutex::new(recalled.seen),
-            saving: Mutex::default(),
+            saving: Arc::default(),
             saved: Locked::new(Saved { of, ..Saved::default() }),
             troubles: Locked::default(),
         };
@@ -133,14 +133,18 @@ impl Memory {
 
     /// Writes the fleet of `view`, where the snapshot is of another one.
     pub(crate) async fn save(&self, view: &View) {
-        let _turn = self.saving.lock().await;
+        let turn = Arc::clone(&self.saving).lock_owned().await;
         let Some(head) = view.now().head().cloned() else { return };
         let of = Seen { store: head.id, position: head.position };
         if self.saved().of == Some(of) {
             return;
         }
         let (path, begun) = (self.path.clone(), Instant::now());
-        let write = move || snapshot::write(&path, &head.fleet, head.id, head.position);
+        let write = move || {
+            // Until it is done, whether anybody waits for it or was told to end.
+            let _turn = turn;
+            snapshot::write(&path, &head.fleet, head.id, head.position)
+        };
         let written = done(spawn_blocking(write).await);
         let took = begun.elapsed();
         let at = Some(Instant::now());
@@ -310,6 +314,26 @@ mod tests {
             drop(memory);
             assert_eq!(seen(&Memory::open(&path).unwrap().1), Some(6), "a person has decided");
         }
+    }
+
+    /// At the end of a process the last snapshot is written where another one may be under way.
+    #[tokio::test]
+    async fn a_snapshot_that_nobody_waits_for_any_more_is_still_written_alone() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let path = folder.path().join("snapshot");
+        let (memory, _) = Memory::open(&path).unwrap();
+        // What is written there waits for somebody to read it.
+        let pipe = folder.path().join("snapshot.tmp");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let given_up = tokio::time::timeout(Duration::from_millis(20), memory.save(&view(4))).await;
+        assert!(given_up.is_err() && memory.saving.try_lock().is_err());
+        let next = tokio::time::timeout(Duration::from_millis(20), memory.save(&view(5))).await;
+        assert!(next.is_err());
+        drop(std::fs::File::open(&pipe).unwrap());
+        drop(memory.saving.lock().await);
+        std::fs::remove_file(&pipe).unwrap();
+        memory.save(&view(5)).await;
+        assert_eq!(memory.saved().of.map(|of| of.position), Some(at(5)));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use crate::percent;
 use crate::routes::Parameter;
 
 /// The parameters that were sent, each known and at most once.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Query(Vec<(String, String)>);
 
 impl Query {

@@ -12,6 +12,7 @@ use http::request::Parts;
 use http::{HeaderName, HeaderValue, Request, StatusCode, header};
 use hyper::body::Incoming;
 use serde_json::json;
+use tokio::task::spawn_blocking;
 
 use crate::answer::{Answer, answer, json_answer};
 use crate::auth::{Access, Principal};
@@ -192,8 +193,16 @@ impl Service {
             (Action::Confirm, _) => self.confirm(query, parts, notes).await,
             (Action::Exceptions, _) => exceptions::list(&self.known()?, query).await,
             (Action::Apply, _) => self.apply(query, parts, body, notes).await,
-            (Action::Export, _) => Ok(files::export(self.view.now().known()?)),
-            (Action::List, Some(kind)) => documents::list(&self.view.now().known()?.fleet, kind, query),
+            (Action::Export, _) => {
+                let head = self.known()?;
+                spawn_blocking(move || files::export(&head)).await.map_err(ApiError::internal)
+            }
+            (Action::List, Some(_)) => {
+                let (fleet, kind, query) = (self.known()?.fleet, route.kind.clone(), query.clone());
+                let list = move || kind.map(|kind| documents::list(&fleet, &kind, &query)).transpose();
+                let listed = spawn_blocking(list).await.map_err(ApiError::internal)??;
+                listed.ok_or_else(|| ApiError::internal("a list of no type"))
+            }
             (Action::Read, Some(kind)) => {
                 let key = Key::new(kind.plural(), parameter(0));
                 self.read(&key, None, query, parts, notes).await

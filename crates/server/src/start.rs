@@ -49,7 +49,11 @@ pub enum Source {
 impl Source {
     /// The store that `config` names.
     pub fn of(config: &Config) -> Self {
-        match (&config.database, config.api_mode) {
+        Source::of_database(&config.database, config.api_mode)
+    }
+
+    pub(crate) fn of_database(database: &Database, api_mode: ApiMode) -> Self {
+        match (database, api_mode) {
             (Database::Memory, _) => Source::Open(Arc::new(MemoryStore::new())),
             (Database::Sqlite { path, .. }, ApiMode::ReadOnly) => {
                 Source::Sqlite { path: path.clone(), access: Access::ReadOnly }
@@ -75,6 +79,11 @@ impl Source {
             *create = false;
         }
         known.open().await
+    }
+
+    /// Opens the store that is there, or makes one, to put into it what a backup holds.
+    pub(crate) async fn open_to_fill(&self) -> Result<Arc<dyn Store>, Error> {
+        self.open().await
     }
 
     /// The files of the store as they stand now, where it is made of files.

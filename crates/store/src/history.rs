@@ -1,7 +1,11 @@
 //! What a store tells about the past: light records for lists, one entry with what it changed, and
 //! the versions of one document.
 
+use std::collections::BTreeMap;
+
 use flux_resourceset_model::change::{EntryId, Key, Operation};
+
+use crate::Position;
 
 /// An answer about a revision, or why the store has none.
 #[derive(Debug, Clone, PartialEq)]
@@ -97,4 +101,24 @@ pub struct Version {
     pub reason: Option<String>,
     /// Its body; `None` where that revision deleted the document.
     pub body: Option<Vec<u8>>,
+}
+
+/// Where a history begins, and the state there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Beginning {
+    /// The first position whose state can be read.
+    pub position: Position,
+    /// When its entry was taken, in milliseconds since 1970-01-01 UTC; `i64::MIN` at revision 0.
+    pub at: i64,
+    /// The documents that existed then, and who left each of them so.
+    pub documents: BTreeMap<Key, Version>,
+    /// The store's minimum reader version, which no entry may tell any more.
+    pub min_reader: u32,
+}
+
+impl Default for Beginning {
+    /// That of a history of which nothing was forgotten.
+    fn default() -> Self {
+        Beginning { position: Position::START, at: i64::MIN, documents: BTreeMap::new(), min_reader: 0 }
+    }
 }

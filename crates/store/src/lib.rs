@@ -2,25 +2,30 @@
 //! it each backend. A store knows documents as type, id, revision and bytes; nothing of their meaning.
 #![warn(missing_docs)]
 
+pub mod backup;
 mod columns;
 mod error;
 mod history;
 mod memory;
 mod postgres;
+mod restore;
 mod rules;
 mod sqlite;
 mod wake;
 
 pub use error::{Error, ErrorKind};
-pub use history::{EntryDetail, Past, Record, Revised, Version};
+pub use history::{Beginning, EntryDetail, Past, Record, Revised, Version};
 pub use memory::MemoryStore;
 pub use postgres::{PostgresStore, PostgresUrl};
+pub use restore::{Restored, Step};
 pub use sqlite::SqliteStore;
 
 use async_trait::async_trait;
 use flux_resourceset_model::change::{ChangeSet, Entry, EntryId, Key};
+use tokio::sync::mpsc;
 
-/// A store's own random id, given when it is created and carried wherever its content goes.
+/// A store's own random id, given when it is created. A copy of its file has it too; what a backup was
+/// [restored](Store::restore) into has one of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct StoreId(pub u128);
 
@@ -199,6 +204,20 @@ pub trait Store: Send + Sync + 'static {
     /// It may work in several steps, each of which leaves a sound store: where it fails or is
     /// dropped half-way, the history begins somewhere in between, and the next call goes on.
     async fn forget(&self, before: i64) -> Result<u64, Error>;
+
+    /// Where the history begins and the state there: together with the entries after it, all that the store
+    /// holds.
+    async fn beginning(&self) -> Result<Beginning, Error>;
+
+    /// Fills this store, into which nothing was ever written, with the history that comes through `steps`:
+    /// its revisions, times and ids as they were.
+    ///
+    /// All of it is there, and durable, when this returns [`Restored::Done`], or nothing is: where `steps`
+    /// ends without a [`Step::End`], where a step does not follow the one before, or where the future is
+    /// dropped, the store is as empty as it was. What is there then is **another store**, with a new id, so
+    /// that no process takes it for one that it knows: to handles of what it was it may be
+    /// [`ErrorKind::Replaced`] from then on.
+    async fn restore(&self, steps: mpsc::Receiver<Step>) -> Result<Restored, Error>;
 
     /// Returns when the head may have moved past revision `seen`. It may return early, and it
     /// returns at once where the head is already past `seen`; a change made by another process may

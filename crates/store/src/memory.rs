@@ -5,12 +5,13 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use async_trait::async_trait;
 use flux_resourceset_model::change::{ChangeSet, DocumentChange, Entry, EntryId, Key, READER_VERSION};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use uuid::Uuid;
 
+use crate::restore::{Checked, Order};
 use crate::{
-    Changes, Committed, EntryDetail, Error, LogQuery, Past, Position, Record, Revised, Snapshot, Store,
-    StoreId, Stored, Version, rules,
+    Beginning, Changes, Committed, EntryDetail, Error, LogQuery, Past, Position, Record, Restored, Revised,
+    Snapshot, Step, Store, StoreId, Stored, Version, rules,
 };
 
 /// A [`Store`] in memory. A clone is another handle to the same content.
@@ -22,13 +23,13 @@ pub struct MemoryStore {
 
 #[derive(Debug)]
 struct Shared {
-    id: StoreId,
     log: RwLock<Log>,
     head: watch::Sender<u64>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Log {
+    id: StoreId,
     begins: Beginning,
     /// Those after the beginning, without a gap.
     entries: Vec<Entry>,
@@ -37,28 +38,13 @@ struct Log {
     min_reader: u32,
 }
 
-/// Where the history begins, and the state there.
-#[derive(Debug)]
-struct Beginning {
-    position: Position,
-    /// Before the first entry there is no time.
-    at: i64,
-    documents: BTreeMap<Key, Version>,
-}
-
-impl Default for Beginning {
-    fn default() -> Self {
-        Beginning { position: Position::START, at: i64::MIN, documents: BTreeMap::new() }
-    }
-}
-
 type Documents = BTreeMap<Key, Stored>;
 
 impl MemoryStore {
     /// A new, empty store with an identity of its own.
     pub fn new() -> Self {
-        let id = StoreId(Uuid::new_v4().as_u128());
-        let shared = Shared { id, log: RwLock::default(), head: watch::Sender::new(0) };
+        let log = RwLock::new(Log::of(Beginning::default()));
+        let shared = Shared { log, head: watch::Sender::new(0) };
         MemoryStore { shared: Arc::new(shared), reader: READER_VERSION }
     }
 
@@ -75,6 +61,30 @@ impl MemoryStore {
         Ok(log)
     }
 
+    /// The log that `steps` add up to, beside the one that is served; `None` where they end too early.
+    async fn gathered(&self, steps: &mut mpsc::Receiver<Step>) -> Result<Option<Log>, Error> {
+        let mut order = Order::new(self.reader);
+        let mut log = Log::of(Beginning::default());
+        while let Some(step) = steps.recv().await {
+            match order.next(step)? {
+                Checked::Beginning(beginning) => log = Log::of(beginning),
+                Checked::Entries(entries) => {
+                    for entry in entries {
+                        if log.is_known(&entry.change_set) {
+                            return Err(rules::repeated_entry(entry.change_set.entry));
+                        }
+                        log.put(entry);
+                    }
+                }
+                Checked::End(note) => {
+                    log.put(note);
+                    return Ok(Some(log));
+                }
+            }
+        }
+        Ok(None)
+    }
+
     fn write(&self) -> Result<RwLockWriteGuard<'_, Log>, Error> {
         let log = self.shared.log.write().unwrap_or_else(PoisonError::into_inner);
         rules::check_reader(log.min_reader, self.reader)?;
@@ -89,6 +99,20 @@ impl Default for MemoryStore {
 }
 
 impl Log {
+    /// A log of its own that begins at `begins` and holds nothing else.
+    fn of(begins: Beginning) -> Self {
+        let mut log = Log {
+            id: StoreId(Uuid::new_v4().as_u128()),
+            min_reader: begins.min_reader.max(1),
+            ids: HashSet::from([begins.position.entry]),
+            entries: Vec::new(),
+            documents: Documents::new(),
+            begins,
+        };
+        log.documents = log.documents_at(log.begins.position.revision);
+        log
+    }
+
     fn head(&self) -> Position {
         self.entries.last().map_or(self.begins.position, position)
     }
@@ -106,14 +130,22 @@ impl Log {
     }
 
     fn append(&mut self, change_set: ChangeSet) -> Entry {
-        let last = self.entries.last().map_or(0, |entry| entry.at);
+        let last = self.entries.last().map_or(self.begins.at, |entry| entry.at);
         let revision = self.head().revision + 1;
         let entry = Entry { revision, at: rules::entry_time(last), change_set };
+        self.put(entry.clone());
+        entry
+    }
+
+    fn put(&mut self, entry: Entry) {
         self.ids.insert(entry.change_set.entry);
         self.min_reader = self.min_reader.max(entry.change_set.min_reader);
         apply(&mut self.documents, &entry);
-        self.entries.push(entry.clone());
-        entry
+        self.entries.push(entry);
+    }
+
+    fn is_known(&self, change_set: &ChangeSet) -> bool {
+        self.ids.contains(&change_set.entry)
     }
 
     /// Every document as of `revision`, which the history holds.
@@ -216,7 +248,8 @@ fn matches(entry: &Entry, query: &LogQuery) -> bool {
 #[async_trait]
 impl Store for MemoryStore {
     async fn head(&self) -> Result<(StoreId, Position), Error> {
-        Ok((self.shared.id, self.read()?.head()))
+        let log = self.read()?;
+        Ok((log.id, log.head()))
     }
 
     async fn load(&self, at: Option<u64>) -> Result<Snapshot, Error> {
@@ -230,7 +263,7 @@ impl Store for MemoryStore {
         } else {
             log.documents_at(position.revision).into_values().collect()
         };
-        Ok(Snapshot { store: self.shared.id, position, documents })
+        Ok(Snapshot { store: log.id, position, documents })
     }
 
     async fn commit(&self, expected: Position, change_sets: Vec<ChangeSet>) -> Result<Committed, Error> {
@@ -242,7 +275,7 @@ impl Store for MemoryStore {
         if log.head() != expected {
             return Ok(Committed::Conflict(log.head()));
         }
-        if let Some(known) = change_sets.iter().find(|change_set| log.ids.contains(&change_set.entry)) {
+        if let Some(known) = change_sets.iter().find(|change_set| log.is_known(change_set)) {
             return Err(rules::repeated_entry(known.entry));
         }
         let entries: Vec<Entry> = change_sets.into_iter().map(|change_set| log.append(change_set)).collect();
@@ -317,6 +350,22 @@ impl Store for MemoryStore {
         let due = old.min(log.entries.len().saturating_sub(1));
         log.forget(due);
         Ok(u64::try_from(due).unwrap_or(u64::MAX))
+    }
+
+    async fn beginning(&self) -> Result<Beginning, Error> {
+        let log = self.read()?;
+        Ok(Beginning { min_reader: log.min_reader, ..log.begins.clone() })
+    }
+
+    async fn restore(&self, mut steps: mpsc::Receiver<Step>) -> Result<Restored, Error> {
+        let Some(restored) = self.gathered(&mut steps).await? else { return Ok(Restored::BrokenOff) };
+        let mut log = self.write()?;
+        if log.head() != Position::START {
+            return Ok(Restored::NotEmpty(log.head()));
+        }
+        *log = restored;
+        self.shared.head.send_replace(log.head().revision);
+        Ok(Restored::Done(log.id, log.head()))
     }
 
     async fn wait(&self, seen: u64) {

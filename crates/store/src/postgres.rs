@@ -8,6 +8,7 @@ mod forget;
 mod history;
 mod listener;
 mod log;
+mod restore;
 mod schema;
 mod settlement;
 #[cfg(test)]
@@ -21,7 +22,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use flux_resourceset_model::change::{ChangeSet, Entry, Key, READER_VERSION};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 use self::append::{Appended, Writing};
 use self::connection::{Connector, Lender, Session};
@@ -33,8 +34,8 @@ use self::settlement::Settlement;
 pub use self::url::PostgresUrl;
 use crate::wake::saw;
 use crate::{
-    Access, Changes, Committed, EntryDetail, Error, ErrorKind, LogQuery, Past, Position, Record, Snapshot,
-    Store, StoreId, Stored, Version, rules,
+    Access, Beginning, Changes, Committed, EntryDetail, Error, ErrorKind, LogQuery, Past, Position, Record,
+    Restored, Snapshot, Step, Store, StoreId, Stored, Version, rules,
 };
 
 /// How often a waiting reader looks, whatever it heard: a notification may be lost, and a pooler passes none on.
@@ -274,6 +275,18 @@ impl Store for PostgresStore {
 
     async fn forget(&self, before: i64) -> Result<u64, Error> {
         self.try_forget(before).await.map_err(|failure| self.error(failure))
+    }
+
+    async fn beginning(&self) -> Result<Beginning, Error> {
+        ask!(self, history::beginning)
+    }
+
+    async fn restore(&self, steps: mpsc::Receiver<Step>) -> Result<Restored, Error> {
+        let restored = async {
+            let session = self.writers()?.session().await?;
+            restore::fill(session, steps, self.reader, self.store).await
+        };
+        restored.await.map_err(|failure| self.error(failure))
     }
 
     async fn wait(&self, seen: u64) {

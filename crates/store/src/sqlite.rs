@@ -6,6 +6,7 @@ mod failure;
 mod forget;
 mod history;
 mod log;
+mod restore;
 mod schema;
 #[cfg(test)]
 mod tests;
@@ -18,14 +19,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 use flux_resourceset_model::change::{ChangeSet, Entry, Key, READER_VERSION};
 use rusqlite::TransactionBehavior;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 use self::database::Database;
 use self::worker::Workers;
 use crate::wake::saw;
 use crate::{
-    Access, Changes, Committed, EntryDetail, Error, ErrorKind, LogQuery, Past, Position, Record, Snapshot,
-    Store, StoreId, Stored, Version, rules,
+    Access, Beginning, Changes, Committed, EntryDetail, Error, ErrorKind, LogQuery, Past, Position, Record,
+    Restored, Snapshot, Step, Store, StoreId, Stored, Version, rules,
 };
 
 /// How often a waiting reader looks for what another process committed.
@@ -193,6 +194,39 @@ impl Store for SqliteStore {
                 more => forgotten += more,
             }
         }
+    }
+
+    async fn beginning(&self) -> Result<Beginning, Error> {
+        self.read(|transaction, _| history::beginning(transaction)).await
+    }
+
+    async fn restore(&self, mut steps: mpsc::Receiver<Step>) -> Result<Restored, Error> {
+        let (feed, fed) = mpsc::channel(1);
+        let reader = self.reader;
+        let filled = self.writer()?.call(move |database| {
+            database.transaction(TransactionBehavior::Immediate, |transaction, _| {
+                restore::fill(transaction, fed, reader)
+            })
+        });
+        // Dropped with this future, so that the thread does not wait for steps that nobody sends on.
+        let fed = async move {
+            loop {
+                tokio::select! {
+                    step = steps.recv() => {
+                        let Some(step) = step else { return };
+                        if feed.send(step).await.is_err() {
+                            return;
+                        }
+                    }
+                    () = feed.closed() => return,
+                }
+            }
+        };
+        let (restored, ()) = tokio::join!(filled, fed);
+        if let Ok(Restored::Done(_, head)) = &restored {
+            saw(&self.head, head.revision);
+        }
+        restored
     }
 
     async fn wait(&self, seen: u64) {

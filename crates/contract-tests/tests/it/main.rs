@@ -14,6 +14,7 @@ mod bad_input;
 mod bad_layers;
 mod client;
 mod command;
+mod deployed;
 mod documented;
 mod http;
 mod limits;

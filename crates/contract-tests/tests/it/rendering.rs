@@ -22,7 +22,7 @@ const DEMO: &str = "demo-cluster-01.k8s.example.com";
 /// The program `name`: where the variable `variable` says, else as `cargo xtask tools` built it.
 ///
 /// `None`, with a word on stderr, where there is none; with `REQUIRE_TOOLS` set that fails the test.
-fn tool(name: &str, variable: &str) -> Option<PathBuf> {
+pub(crate) fn tool(name: &str, variable: &str) -> Option<PathBuf> {
     let path = match std::env::var_os(variable) {
         Some(path) => PathBuf::from(path),
         None => workspace().join("target/e2e/bin").join(name),
@@ -144,7 +144,7 @@ fn rendered(program: &Path, name: &str, inputs: &[Value]) -> Vec<Value> {
     documents(&render(program, name, inputs).unwrap())
 }
 
-fn name_of(document: &Value) -> String {
+pub(crate) fn name_of(document: &Value) -> String {
     format!("{} {}", document["kind"].as_str().unwrap(), document["metadata"]["name"].as_str().unwrap())
 }
 
@@ -703,7 +703,7 @@ fn every_property_of_a_registered_type_renders() {
 }
 
 /// Every folder of `deploy/` that is a kustomization, by name, with its objects as text and parsed.
-fn folders(kustomize: &Path) -> BTreeMap<String, (String, Vec<Value>)> {
+pub(crate) fn folders(kustomize: &Path) -> BTreeMap<String, (String, Vec<Value>)> {
     let mut folders = BTreeMap::new();
     for entry in std::fs::read_dir(workspace().join("deploy")).unwrap() {
         let path = entry.unwrap().path();

@@ -7,9 +7,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use flux_resourceset_model::change::{ChangeSet, Key};
 use flux_resourceset_store::{
-    Changes, Committed, EntryDetail, Error, ErrorKind, LogQuery, MemoryStore, Past, Position, Record,
-    Snapshot, Store, StoreId, Stored, Version,
+    Beginning, Changes, Committed, EntryDetail, Error, ErrorKind, LogQuery, MemoryStore, Past, Position,
+    Record, Restored, Snapshot, Step, Store, StoreId, Stored, Version,
 };
+use tokio::sync::mpsc;
 
 /// What is wrong with the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -136,6 +137,14 @@ impl Store for TroubledStore {
     async fn forget(&self, before: i64) -> Result<u64, Error> {
         self.read()?;
         self.inner.forget(before).await
+    }
+
+    async fn beginning(&self) -> Result<Beginning, Error> {
+        self.inner.beginning().await
+    }
+
+    async fn restore(&self, steps: mpsc::Receiver<Step>) -> Result<Restored, Error> {
+        self.inner.restore(steps).await
     }
 
     async fn wait(&self, seen: u64) {

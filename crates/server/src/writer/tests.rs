@@ -9,9 +9,11 @@ use flux_resourceset_merge::Fleet;
 use flux_resourceset_model::Rules;
 use flux_resourceset_model::change::{Key, Operation, Verb};
 use flux_resourceset_store::{
-    EntryDetail, LogQuery, MemoryStore, Past, Position, Record, Snapshot, Store, StoreId, Stored, Version,
+    Beginning, EntryDetail, LogQuery, MemoryStore, Past, Position, Record, Restored, Snapshot, Step, Store,
+    StoreId, Stored, Version,
 };
 use serde_json::json;
+use tokio::sync::mpsc;
 use tokio::time::sleep;
 
 use super::*;
@@ -114,6 +116,14 @@ impl Store for Scripted {
 
     async fn forget(&self, before: i64) -> Result<u64, Error> {
         self.inner.forget(before).await
+    }
+
+    async fn beginning(&self) -> Result<Beginning, Error> {
+        self.inner.beginning().await
+    }
+
+    async fn restore(&self, steps: mpsc::Receiver<Step>) -> Result<Restored, Error> {
+        self.inner.restore(steps).await
     }
 
     async fn wait(&self, seen: u64) {

@@ -8,10 +8,10 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use async_trait::async_trait;
 use flux_resourceset_model::change::{ChangeSet, Key};
 use flux_resourceset_store::{
-    Changes, Committed, EntryDetail, Error, ErrorKind, LogQuery, MemoryStore, Past, Position, Record,
-    Snapshot, Store, StoreId, Stored, Version,
+    Beginning, Changes, Committed, EntryDetail, Error, ErrorKind, LogQuery, MemoryStore, Past, Position,
+    Record, Restored, Snapshot, Step, Store, StoreId, Stored, Version,
 };
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, mpsc};
 
 /// What becomes of one commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -159,6 +159,14 @@ impl Store for FaultyStore {
     async fn forget(&self, before: i64) -> Result<u64, Error> {
         self.read()?;
         self.inner.forget(before + self.later.load(Ordering::SeqCst)).await
+    }
+
+    async fn beginning(&self) -> Result<Beginning, Error> {
+        self.inner.beginning().await
+    }
+
+    async fn restore(&self, steps: mpsc::Receiver<Step>) -> Result<Restored, Error> {
+        self.inner.restore(steps).await
     }
 
     async fn wait(&self, seen: u64) {

@@ -6,6 +6,7 @@
     reason = "clippy.toml allows them in test functions, but not in what these call"
 )]
 
+mod backups;
 mod client;
 mod confirm;
 mod documents;

@@ -72,29 +72,29 @@ pub(super) enum Appended {
 
 /// Columns of the entries, of the documents as each leaves them, and of the documents as all leave them.
 #[derive(Default)]
-struct Columns<'a> {
-    entries: Vec<Uuid>,
-    principals: Vec<&'a str>,
-    reasons: Vec<Option<&'a str>>,
-    request_ids: Vec<&'a str>,
-    min_readers: Vec<i64>,
-    operation_counts: Vec<i64>,
-    document_counts: Vec<i64>,
-    shown: Vec<String>,
-    operations: Vec<String>,
-    versions: Keys<'a>,
-    places: Vec<i64>,
-    bodies: Vec<Option<&'a [u8]>>,
-    current: Keys<'a>,
-    gone: Keys<'a>,
+pub(super) struct Columns<'a> {
+    pub(super) entries: Vec<Uuid>,
+    pub(super) principals: Vec<&'a str>,
+    pub(super) reasons: Vec<Option<&'a str>>,
+    pub(super) request_ids: Vec<&'a str>,
+    pub(super) min_readers: Vec<i64>,
+    pub(super) operation_counts: Vec<i64>,
+    pub(super) document_counts: Vec<i64>,
+    pub(super) shown: Vec<String>,
+    pub(super) operations: Vec<String>,
+    pub(super) versions: Keys<'a>,
+    pub(super) places: Vec<i64>,
+    pub(super) bodies: Vec<Option<&'a [u8]>>,
+    pub(super) current: Keys<'a>,
+    pub(super) gone: Keys<'a>,
 }
 
 /// Names of documents, and which of the change sets wrote each, counted from 1.
 #[derive(Default)]
-struct Keys<'a> {
-    kinds: Vec<&'a str>,
-    ids: Vec<&'a str>,
-    nths: Vec<i64>,
+pub(super) struct Keys<'a> {
+    pub(super) kinds: Vec<&'a str>,
+    pub(super) ids: Vec<&'a str>,
+    pub(super) nths: Vec<i64>,
 }
 
 impl<'a> Keys<'a> {
@@ -106,7 +106,7 @@ impl<'a> Keys<'a> {
 }
 
 impl<'a> Columns<'a> {
-    fn of(change_sets: &'a [ChangeSet]) -> Result<Self, Failure> {
+    pub(super) fn of(change_sets: impl IntoIterator<Item = &'a ChangeSet>) -> Result<Self, Failure> {
         let mut columns = Columns::default();
         let mut last: BTreeMap<&Key, (i64, bool)> = BTreeMap::new();
         for (nth, set) in (1..).zip(change_sets) {
@@ -188,11 +188,16 @@ pub(super) async fn append(
 }
 
 /// The refusal of an entry id that is in the log already.
-fn repeated(error: &tokio_postgres::Error, change_sets: &[ChangeSet]) -> Option<Failure> {
+pub(super) fn repeated<'a>(
+    error: &tokio_postgres::Error,
+    change_sets: impl IntoIterator<Item = &'a ChangeSet>,
+) -> Option<Failure> {
     let said = error.as_db_error().filter(|said| said.constraint() == Some("entries_entry_key"))?;
     let detail = said.detail().unwrap_or_default().replace('-', "");
-    let named = change_sets.iter().find(|set| detail.contains(&set.entry.to_string()));
-    Some(rules::repeated_entry(named.or(change_sets.first())?.entry).into())
+    let mut entries = change_sets.into_iter().map(|set| set.entry).peekable();
+    let first = entries.peek().copied();
+    let named = entries.find(|entry| detail.contains(&entry.to_string()));
+    Some(rules::repeated_entry(named.or(first)?).into())
 }
 
 /// The entries as the log has them after `expected`.

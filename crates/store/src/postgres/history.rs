@@ -1,7 +1,7 @@
 //! What the log tells about the past: each function is one question, inside a transaction that its caller
 //! holds.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use flux_resourceset_model::change::Key;
 use tokio_postgres::Row;
@@ -11,7 +11,7 @@ use super::failure::{self, Failure};
 use super::log::{Reading, position_at};
 use super::schema::{entry_id, revision_of};
 use crate::columns::{count, number, operations};
-use crate::{EntryDetail, LogQuery, Past, Record, Revised, Stored, Version};
+use crate::{Beginning, EntryDetail, LogQuery, Past, Position, Record, Revised, Stored, Version};
 
 /// The entries that match `query`, newest first.
 pub(super) async fn log(reading: &Reading, query: &LogQuery) -> Result<Vec<Record>, Failure> {
@@ -288,3 +288,39 @@ async fn last_before(reading: &Reading, time: i64) -> Result<i64, Failure> {
 /// The last revision before a time; no row where there is none; whether the history still holds it or not.
 pub(super) const LAST_BEFORE: &str =
     "SELECT revision FROM flux_resourceset.entries WHERE at < $1 ORDER BY at DESC, revision DESC LIMIT 1";
+
+/// Where the history begins, and the state there.
+pub(super) async fn beginning(reading: &Reading) -> Result<Beginning, Failure> {
+    let rows = reading.query("SELECT min_reader FROM flux_resourceset.meta", &[]).await?;
+    let min_reader: i64 = rows.first().ok_or_else(failure::foreign)?.try_get(0)?;
+    let min_reader = u32::try_from(min_reader).map_err(|_| failure::foreign())?;
+    let revision = reading.meta.begins;
+    if revision == 0 {
+        return Ok(Beginning { min_reader, ..Beginning::default() });
+    }
+    let begins = number(revision);
+    let bound = [(&begins as _, Type::INT8)];
+    let rows =
+        reading.query("SELECT entry, at FROM flux_resourceset.entries WHERE revision = $1", &bound).await?;
+    let own = rows.first().ok_or_else(failure::foreign)?;
+    let position = Position { revision, entry: entry_id(own.try_get(0)?) };
+    let sql = "SELECT type, id, revision, at, principal, reason, body
+               FROM (SELECT type, id, max(revision) AS revision FROM flux_resourceset.versions
+                     WHERE revision <= $1 GROUP BY type, id) AS last
+               JOIN flux_resourceset.versions USING (type, id, revision)
+               JOIN flux_resourceset.entries USING (revision) WHERE body IS NOT NULL";
+    let mut documents = BTreeMap::new();
+    let version = |row: Row| {
+        let version = Version {
+            revision: revision_of(row.try_get(2)?)?,
+            at: row.try_get(3)?,
+            principal: row.try_get(4)?,
+            reason: row.try_get(5)?,
+            body: row.try_get(6)?,
+        };
+        documents.insert(Key { kind: row.try_get(0)?, id: row.try_get(1)? }, version);
+        Ok(())
+    };
+    reading.each_row(sql, &bound, version).await?;
+    Ok(Beginning { position, at: own.try_get(1)?, documents, min_reader })
+}

@@ -42,6 +42,15 @@ impl Reading {
     pub(super) async fn query(&self, sql: &str, values: &[Value<'_>]) -> Result<Vec<Row>, Failure> {
         self.session.query(sql, values).await
     }
+
+    pub(super) async fn each_row(
+        &self,
+        sql: &str,
+        values: &[Value<'_>],
+        each: impl FnMut(Row) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        self.session.each_row(sql, values, each).await
+    }
 }
 
 /// Every document at the head, or as of revision `at`.
@@ -74,7 +83,7 @@ async fn documents(reading: &Reading, sql: &str, values: &[Value<'_>]) -> Result
         documents.push(Stored { key, revision: revision_of(row.try_get(2)?)?, body: row.try_get(3)? });
         Ok(())
     };
-    reading.session.each_row(sql, values, stored).await?;
+    reading.each_row(sql, values, stored).await?;
     Ok(documents)
 }
 
@@ -121,7 +130,7 @@ async fn entries(reading: &Reading, above: u64, limit: usize) -> Result<Vec<Entr
         entry.change_set.documents.push(change);
         Ok(())
     };
-    reading.session.each_row(sql, &bounds, put).await?;
+    reading.each_row(sql, &bounds, put).await?;
     Ok(entries)
 }
 

@@ -22,6 +22,8 @@ pub(super) struct Database {
     pub(super) connection: Connection,
     path: PathBuf,
     file: FileId,
+    /// Whose the file was when it was first asked.
+    store: Option<StoreId>,
     reader: u32,
 }
 
@@ -42,7 +44,7 @@ impl Database {
 
     fn connect(path: &Path, flags: OpenFlags, create: bool, reader: u32) -> Result<Self, Error> {
         connect(path, flags, create)
-            .map(|(connection, file)| Database { connection, path: path.into(), file, reader })
+            .map(|(connection, file)| Database { connection, path: path.into(), file, store: None, reader })
             .map_err(|failure| failure.of(path))
     }
 
@@ -98,6 +100,9 @@ impl Database {
         }
         let transaction = self.connection.transaction_with_behavior(behavior)?;
         let store = schema::admit(&transaction, self.reader)?;
+        if *self.store.get_or_insert(store) != store {
+            return Err(replaced());
+        }
         self.file.check(&self.path)?;
         Ok((transaction, store))
     }
@@ -295,7 +300,7 @@ fn absent() -> Failure {
 }
 
 fn replaced() -> Failure {
-    let sentence = "another file took the place of the store while it was open: put the old one back, or look at what this \
+    let sentence = "another file, or another store in it, took the place of the store while it was open: put the old one back, or look at what this \
                     one would change and confirm it: `flux-resourceset-cli confirm`, at the URL of this server; without \
                     SNAPSHOT_FILE a restart takes it unseen";
     Failure::new(ErrorKind::Replaced, sentence)

@@ -1,7 +1,7 @@
 //! What the log tells about the past: each function is one question, inside a transaction that its
 //! caller holds.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use flux_resourceset_model::change::{Key, Operation};
 use rusqlite::types::Value;
@@ -9,8 +9,9 @@ use rusqlite::{OptionalExtension, Transaction, named_params, params, params_from
 
 use super::failure::Failure;
 use super::log::{begins, entry_id, head, position_at, revision_of, size};
+use super::schema;
 use crate::columns::{count, number, operations};
-use crate::{EntryDetail, LogQuery, Past, Record, Revised, Stored, Version, rules};
+use crate::{Beginning, EntryDetail, LogQuery, Past, Position, Record, Revised, Stored, Version, rules};
 
 /// The entries that match `query`, newest first.
 pub(super) fn log(transaction: &Transaction<'_>, query: &LogQuery) -> Result<Vec<Record>, Failure> {
@@ -286,4 +287,34 @@ pub(super) fn last_before(transaction: &Transaction<'_>, time: i64) -> Result<i6
     let sql = "SELECT revision FROM entries WHERE at < ?1 ORDER BY at DESC, revision DESC LIMIT 1";
     let last = transaction.prepare_cached(sql)?.query_row([time], |row| row.get(0)).optional()?;
     Ok(last.unwrap_or(0))
+}
+
+/// Where the history begins, and the state there.
+pub(super) fn beginning(transaction: &Transaction<'_>) -> Result<Beginning, Failure> {
+    let (min_reader, begins) = (schema::min_reader(transaction)?, begins(transaction)?);
+    if begins == 0 {
+        return Ok(Beginning { min_reader, ..Beginning::default() });
+    }
+    let (entry, at) = transaction
+        .prepare_cached("SELECT entry, at FROM entries WHERE revision = ?1")?
+        .query_row([number(begins)], |row| Ok((row.get::<_, String>(0)?, row.get(1)?)))?;
+    let mut statement = transaction.prepare_cached(
+        "SELECT type, id, revision, at, principal, reason, body
+         FROM (SELECT type, id, max(revision) AS revision FROM versions WHERE revision <= ?1 GROUP BY type, id)
+         JOIN versions USING (type, id, revision) JOIN entries USING (revision) WHERE body IS NOT NULL",
+    )?;
+    let mut rows = statement.query([number(begins)])?;
+    let mut documents = BTreeMap::new();
+    while let Some(row) = rows.next()? {
+        let version = Version {
+            revision: revision_of(row.get(2)?)?,
+            at: row.get(3)?,
+            principal: row.get(4)?,
+            reason: row.get(5)?,
+            body: row.get(6)?,
+        };
+        documents.insert(Key { kind: row.get(0)?, id: row.get(1)? }, version);
+    }
+    let position = Position { revision: begins, entry: entry_id(&entry)? };
+    Ok(Beginning { position, at, documents, min_reader })
 }

@@ -158,7 +158,7 @@ fn document_changes(transaction: &Transaction<'_>, revision: u64) -> Result<Vec<
     Ok(changes.collect::<Result<_, _>>()?)
 }
 
-fn append(transaction: &Transaction<'_>, entry: &Entry) -> Result<(), Failure> {
+pub(super) fn append(transaction: &Transaction<'_>, entry: &Entry) -> Result<(), Failure> {
     let Entry { revision, at, change_set } = entry;
     let id = change_set.entry.to_string();
     if transaction.prepare_cached("SELECT 1 FROM entries WHERE entry = ?1")?.exists([&id])? {
@@ -188,7 +188,7 @@ fn append(transaction: &Transaction<'_>, entry: &Entry) -> Result<(), Failure> {
     schema::raise_min_reader(transaction, change_set.min_reader)
 }
 
-fn put(
+pub(super) fn put(
     transaction: &Transaction<'_>,
     revision: i64,
     place: i64,

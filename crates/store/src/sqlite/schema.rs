@@ -115,6 +115,17 @@ pub(super) fn cut_history(transaction: &Transaction<'_>, revision: i64) -> Resul
     Ok(())
 }
 
+/// The store's minimum reader version.
+pub(super) fn min_reader(transaction: &Transaction<'_>) -> Result<u32, Failure> {
+    Ok(transaction.prepare_cached("SELECT min_reader FROM meta")?.query_row([], |row| row.get(0))?)
+}
+
+/// Makes the file the store `id`.
+pub(super) fn rename(transaction: &Transaction<'_>, id: StoreId) -> Result<(), Failure> {
+    transaction.execute("UPDATE meta SET store = ?1", [format!("{:032x}", id.0)])?;
+    Ok(())
+}
+
 /// The refusal of a database that is not a store.
 pub(super) fn foreign() -> Failure {
     let sentence = "the file is not a store of this software and was left as it is: check the path";

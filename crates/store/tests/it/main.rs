@@ -1,8 +1,9 @@
-//! The conformance suite: every case of `cases` and `history` against every backend, each a test with a name of
+//! The conformance suite: every case of `cases`, `history` and `restored` against every backend, each a test with a name of
 //! its own. A backend is added by implementing `Backend` and adding its lines here.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod backend;
+mod backup;
 mod cases;
 mod history;
 mod postgres_cut;
@@ -10,6 +11,7 @@ mod postgres_server;
 mod postgres_tls;
 mod proxy;
 mod reopened;
+mod restored;
 mod sqlite_file;
 mod sqlite_history;
 
@@ -69,6 +71,11 @@ macro_rules! every_store {
                 history::the_heads_entry_is_never_forgotten,
                 history::a_document_is_told_as_created_only_where_it_was,
                 history::writers_and_followers_go_on_while_it_is_forgotten,
+                restored::a_restored_history_is_as_it_was,
+                restored::a_restore_that_is_broken_off_leaves_nothing,
+                restored::nothing_is_restored_into_a_store_that_was_written_to,
+                restored::steps_that_do_not_follow_each_other_are_refused,
+                restored::who_knew_the_empty_store_is_told_that_it_is_another,
             }
         }
     };

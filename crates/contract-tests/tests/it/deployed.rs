@@ -1,0 +1,189 @@
+//! Whether the servers of `deploy/` are what they are said to be: built by `kustomize`, and looked at as one would look at
+//! code, since what is wrong here shows on the day that a node is lost.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::rendering::{folders, name_of, tool};
+use crate::server::workspace;
+
+const IMAGE: &str = "flux-resourceset";
+
+/// A pod's template and the object that it is of.
+struct Pods<'a> {
+    of: String,
+    labels: &'a Value,
+    spec: &'a Value,
+    /// What each pod has of its own.
+    claims: &'a Value,
+}
+
+fn pods(object: &Value) -> Option<Pods<'_>> {
+    let template = match object["kind"].as_str()? {
+        "Deployment" | "StatefulSet" => &object["spec"]["template"],
+        "CronJob" => &object["spec"]["jobTemplate"]["spec"]["template"],
+        _ => return None,
+    };
+    Some(Pods {
+        of: name_of(object),
+        labels: &template["metadata"]["labels"],
+        spec: &template["spec"],
+        claims: &object["spec"]["volumeClaimTemplates"],
+    })
+}
+
+fn list(value: &Value) -> &[Value] {
+    value.as_array().map_or(&[], Vec::as_slice)
+}
+
+/// The variables that the documentation has a row for.
+fn documented() -> BTreeSet<String> {
+    let text = std::fs::read_to_string(workspace().join("docs/src/configuration.md")).unwrap();
+    let rows = text.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`'));
+    rows.map(|(name, _)| name.to_owned())
+        .filter(|name| name.chars().all(|c| c.is_ascii_uppercase() || c == '_'))
+        .collect()
+}
+
+#[test]
+fn every_container_is_bounded_and_may_do_nothing_else() {
+    let Some(kustomize) = tool("kustomize", "KUSTOMIZE") else { return };
+    let mut seen = Vec::new();
+    for (folder, (_, objects)) in folders(&kustomize) {
+        for Pods { of, spec, .. } in objects.iter().filter_map(pods) {
+            assert_eq!(spec["automountServiceAccountToken"], false, "{folder}: {of}");
+            assert_eq!(spec["securityContext"]["runAsNonRoot"], true, "{folder}: {of}");
+            for container in list(&spec["containers"]).iter().chain(list(&spec["initContainers"])) {
+                let at = format!("{folder}: {of}: {}", container["name"]);
+                let context = &container["securityContext"];
+                assert_eq!(context["allowPrivilegeEscalation"], false, "{at}");
+                assert_eq!(context["readOnlyRootFilesystem"], true, "{at}");
+                assert_eq!(context["capabilities"]["drop"][0], "ALL", "{at}");
+                let resources = &container["resources"];
+                assert!(
+                    resources["requests"]["memory"].is_string() && resources["limits"]["memory"].is_string(),
+                    "{at}"
+                );
+                seen.push(of.clone());
+            }
+        }
+    }
+    assert!(
+        ["Deployment flux-api-crud", "StatefulSet flux-api-read", "CronJob flux-api-backup"]
+            .iter()
+            .all(|known| seen.iter().any(|seen| seen == known)),
+        "{seen:?}"
+    );
+}
+
+#[test]
+fn every_server_is_set_up_by_variables_that_there_are() {
+    let Some(kustomize) = tool("kustomize", "KUSTOMIZE") else { return };
+    let documented = documented();
+    assert!(documented.contains("SNAPSHOT_FILE") && documented.contains("LOG_FORMAT"));
+    for (folder, (_, objects)) in folders(&kustomize) {
+        for pods in objects.iter().filter_map(pods) {
+            let ours = |container: &&Value| container["image"].as_str().unwrap().starts_with(IMAGE);
+            for container in list(&pods.spec["containers"]).iter().filter(ours) {
+                let at = format!("{folder}: {}", pods.of);
+                if container["args"].is_null() {
+                    serves(&at, &pods, container, &documented);
+                } else {
+                    backs_up(&at, &pods, container);
+                }
+            }
+        }
+    }
+}
+
+#[track_caller]
+fn serves(at: &str, pods: &Pods<'_>, container: &Value, documented: &BTreeSet<String>) {
+    for variable in list(&container["env"]) {
+        let name = variable["name"].as_str().unwrap();
+        assert!(documented.contains(name), "{at}: {name} is no variable");
+        let value = variable["value"].as_str().unwrap_or_default();
+        assert!(value.is_empty() || !name.ends_with("TOKEN"), "{at}: {name} is written down");
+        assert!(!value.contains("postgres://"), "{at}: {name} may hold a password");
+    }
+    let path = |probe: &str| container[probe]["httpGet"]["path"].as_str().map(str::to_owned);
+    assert_eq!(
+        (path("livenessProbe").as_deref(), path("readinessProbe").as_deref()),
+        (Some("/health"), Some("/ready")),
+        "{at}"
+    );
+    let drain = container["lifecycle"]["preStop"]["sleep"]["seconds"].as_i64().unwrap_or(0) + 20;
+    assert!(
+        pods.spec["terminationGracePeriodSeconds"].as_i64().unwrap() > drain,
+        "{at}: it is killed while it drains"
+    );
+    // Every process remembers, where nothing is lost that restarts with it.
+    let snapshot = variable(container, "SNAPSHOT_FILE").unwrap_or_else(|| panic!("{at} forgets"));
+    let volume =
+        mounted(container, Path::new(snapshot)).unwrap_or_else(|| panic!("{at}: {snapshot} is on no volume"));
+    let claimed = list(pods.claims).iter().any(|claim| claim["metadata"]["name"] == volume);
+    let polled = container["env"].to_string().contains("read-only") || pods.of.starts_with("StatefulSet");
+    assert!(claimed || !polled, "{at}: clusters poll it, and it forgets when its pod moves");
+}
+
+#[track_caller]
+fn backs_up(at: &str, pods: &Pods<'_>, container: &Value) {
+    let args: Vec<&str> = list(&container["args"]).iter().map(|arg| arg.as_str().unwrap()).collect();
+    let ["backup", file] = args[..] else { panic!("{at}: {args:?}") };
+    let volume =
+        mounted(container, Path::new(file)).unwrap_or_else(|| panic!("{at}: {file} is on no volume"));
+    let kept = list(&pods.spec["volumes"]).iter().find(|it| it["name"] == volume);
+    assert!(kept.unwrap()["persistentVolumeClaim"].is_object(), "{at}: {file} is gone with its pod");
+    assert!(
+        file.contains("$(JOB)") && list(&container["env"]).iter().any(|it| it["name"] == "JOB"),
+        "{at}: each is another file"
+    );
+}
+
+fn variable<'a>(container: &'a Value, name: &str) -> Option<&'a str> {
+    list(&container["env"]).iter().find(|it| it["name"] == name)?["value"].as_str()
+}
+
+/// The volume that `path` is on.
+fn mounted<'a>(container: &'a Value, path: &Path) -> Option<&'a str> {
+    let mounts = list(&container["volumeMounts"]).iter();
+    let on = mounts.filter(|mount| path.starts_with(mount["mountPath"].as_str().unwrap_or("//")));
+    on.map(|mount| mount["name"].as_str().unwrap()).next()
+}
+
+/// A selector that matches nothing is an error nowhere else.
+#[test]
+fn every_selector_finds_pods() {
+    let Some(kustomize) = tool("kustomize", "KUSTOMIZE") else { return };
+    for (folder, (_, objects)) in folders(&kustomize) {
+        let all: Vec<Pods<'_>> = objects.iter().filter_map(pods).collect();
+        let found = |labels: &Value| {
+            let has = |pods: &&Pods<'_>| {
+                labels.as_object().unwrap().iter().all(|(key, value)| pods.labels[key] == *value)
+            };
+            all.iter().find(has)
+        };
+        for object in &objects {
+            let (at, spec) = (format!("{folder}: {}", name_of(object)), &object["spec"]);
+            let (selected, ports) = match object["kind"].as_str().unwrap() {
+                "Service" => (&spec["selector"], list(&spec["ports"])),
+                "NetworkPolicy" => (&spec["podSelector"]["matchLabels"], list(&spec["ingress"][0]["ports"])),
+                "PodDisruptionBudget" => (&spec["selector"]["matchLabels"], &[][..]),
+                _ => continue,
+            };
+            let pods = found(selected).unwrap_or_else(|| panic!("{at} selects nothing"));
+            for port in ports {
+                let name = if port["targetPort"].is_null() { &port["port"] } else { &port["targetPort"] };
+                let there = list(&pods.spec["containers"][0]["ports"]).iter().any(|it| it["name"] == *name);
+                assert!(there, "{at}: {} has no port {name}", pods.of);
+            }
+            for expression in list(&spec["ingress"][0]["from"][0]["podSelector"]["matchExpressions"]) {
+                for value in list(&expression["values"]) {
+                    let label = serde_json::json!({expression["key"].as_str().unwrap(): value});
+                    assert!(found(&label).is_some(), "{at}: nothing has {label}");
+                }
+            }
+        }
+    }
+}
