@@ -3,11 +3,16 @@
 
 mod client;
 mod committed;
+mod disk;
+mod failover;
+mod gate;
 mod judge;
 mod kills;
 mod lineage;
 mod load;
+mod paused;
 mod random;
+mod replaced;
 mod seen;
 mod stage;
 mod workload;
@@ -35,7 +40,26 @@ struct Round<'a> {
 
 type Scenario = (&'static str, fn(&mut Round<'_>) -> Result<()>);
 
-const SCENARIOS: [Scenario; 2] = [("kills-sqlite", kills::sqlite), ("kills-postgres", kills::on_postgres)];
+const SCENARIOS: [Scenario; 11] = [
+    ("kills-sqlite", kills::sqlite),
+    ("kills-postgres", kills::on_postgres),
+    ("replaced-backup", replaced::by_a_backup),
+    ("replaced-other", replaced::by_another_store),
+    ("paused-reader", paused::reader),
+    ("disk-limited", disk::limited),
+    ("disk-full", disk::full),
+    ("disk-locked", disk::locked),
+    ("failover-lagging", failover::to_a_lagging_standby),
+    ("failover-empty", failover::to_an_empty_server),
+    ("connection-cut", failover::cut),
+];
+
+impl Round<'_> {
+    /// How often what takes seconds is done.
+    fn some(&self) -> u32 {
+        self.rounds.div_ceil(CI_ROUNDS)
+    }
+}
 
 /// What is asked for.
 #[derive(clap::Args)]

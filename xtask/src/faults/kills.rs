@@ -53,6 +53,7 @@ fn kill_again_and_again(
         lineage.start()?;
     }
     stage.wait_until_ready()?;
+    load.wait_for_writes()?;
     let seen = load.stop()?;
     stage.judge(&seen)
 }

@@ -209,6 +209,14 @@ impl Lineage {
         }
     }
 
+    /// Returns once polls are answered; confirms what the store holds where it is mute with this code.
+    pub(super) fn wait_until_told(&self, mute: &str) -> Result<()> {
+        if self.polled().is_some_and(|reply| reply.code() == mute) {
+            self.confirm()?;
+        }
+        self.wait_until_ready()
+    }
+
     fn last_lines(&self) -> String {
         let log = self.log().unwrap_or_default();
         let lines: Vec<_> = log.lines().rev().take(8).collect();

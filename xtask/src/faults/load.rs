@@ -2,14 +2,14 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, anyhow};
+use anyhow::{Result, anyhow, ensure};
 
 use super::client::{Client, Reply};
-use super::lineage::Lineage;
+use super::lineage::{FOREVER, Lineage};
 use super::seen::{Outcome, Poll, Seen, Write};
 use super::workload::{Numbers, Workload, change};
 
@@ -29,12 +29,15 @@ struct Common {
     /// When the scenario began.
     start: Instant,
     stop: Arc<AtomicBool>,
+    /// How many writes were said to be stored.
+    done: Arc<AtomicU64>,
 }
 
 /// They all.
 pub(super) struct Load {
     threads: Vec<JoinHandle<Seen>>,
     stop: Arc<AtomicBool>,
+    done: Arc<AtomicU64>,
 }
 
 impl Load {
@@ -46,7 +49,9 @@ impl Load {
     ) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let (lineages, numbers) = (Arc::clone(lineages), Arc::clone(numbers));
-        let common = Common { lineages, workload, numbers, start, stop: Arc::clone(&stop) };
+        let done = Arc::<AtomicU64>::default();
+        let common =
+            Common { lineages, workload, numbers, start, stop: Arc::clone(&stop), done: Arc::clone(&done) };
         let mut threads = Vec::new();
         for (at, lineage) in common.lineages.iter().enumerate() {
             for nth in 0..POLLERS {
@@ -58,7 +63,18 @@ impl Load {
                 threads.push(thread::spawn(move || common.write(at)));
             }
         }
-        Load { threads, stop }
+        Load { threads, stop, done }
+    }
+
+    /// Returns once a few more writes are done: they go on.
+    pub(super) fn wait_for_writes(&self) -> Result<()> {
+        let enough = self.done.load(Ordering::SeqCst) + 5;
+        let deadline = Instant::now() + FOREVER;
+        while self.done.load(Ordering::SeqCst) < enough {
+            ensure!(Instant::now() < deadline, "no process takes writes any more");
+            thread::sleep(WRITE_PAUSE);
+        }
+        Ok(())
     }
 
     /// Ends them once they have their last answers.
@@ -130,7 +146,9 @@ impl Common {
             let body = change(number, &keys).to_string();
             let reply = client.ask(address, &lineage.request("POST", "/api/v2/changes"), &body);
             let outcome = outcome(reply, self.start.elapsed());
-            seen.writes.push(Write { lineage: at, number, keys, outcome });
+            let write = Write { lineage: at, number, keys, outcome };
+            self.done.fetch_add(u64::from(write.is_done()), Ordering::SeqCst);
+            seen.writes.push(write);
         }
         seen
     }

@@ -40,6 +40,13 @@ pub(super) enum Outcome {
     Unknown,
 }
 
+impl Write {
+    /// Whether it was said to be stored.
+    pub(super) fn is_done(&self) -> bool {
+        matches!(self.outcome, Outcome::Done { .. })
+    }
+}
+
 /// All that was seen.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
@@ -63,7 +70,7 @@ impl Seen {
 
     /// How many writes were said to be stored.
     pub(super) fn acknowledged(&self) -> usize {
-        self.writes.iter().filter(|write| matches!(write.outcome, Outcome::Done { .. })).count()
+        self.writes.iter().filter(|write| write.is_done()).count()
     }
 
     /// What was seen, in a line.
