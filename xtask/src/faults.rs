@@ -3,6 +3,7 @@
 
 mod client;
 mod committed;
+mod crowd;
 mod disk;
 mod failover;
 mod gate;
@@ -15,6 +16,7 @@ mod random;
 mod replaced;
 mod seen;
 mod stage;
+mod versions;
 mod workload;
 
 use std::path::Path;
@@ -40,7 +42,7 @@ struct Round<'a> {
 
 type Scenario = (&'static str, fn(&mut Round<'_>) -> Result<()>);
 
-const SCENARIOS: [Scenario; 11] = [
+const SCENARIOS: [Scenario; 14] = [
     ("kills-sqlite", kills::sqlite),
     ("kills-postgres", kills::on_postgres),
     ("replaced-backup", replaced::by_a_backup),
@@ -52,6 +54,9 @@ const SCENARIOS: [Scenario; 11] = [
     ("failover-lagging", failover::to_a_lagging_standby),
     ("failover-empty", failover::to_an_empty_server),
     ("connection-cut", failover::cut),
+    ("newer-release", versions::newer),
+    ("idle-connections", crowd::idle),
+    ("all-at-once", crowd::all_at_once),
 ];
 
 impl Round<'_> {

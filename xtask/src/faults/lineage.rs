@@ -68,7 +68,8 @@ impl Lineage {
         let log = File::options().create(true).append(true).open(self.log_file())?;
         let written = usize::try_from(log.metadata()?.len())?;
         let mut command = self.command();
-        command.env_clear().current_dir(&self.folder).stdin(Stdio::null()).stderr(log);
+        command.env_clear().current_dir(&self.folder);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         command.env("API_MODE", self.mode).env("LISTEN_ADDR", "127.0.0.1:0").env("SNAPSHOT_FILE", "snapshot");
         command.env("AUTH_TOKEN", self.read_token()).env("CRUD_AUTH_TOKEN", self.write_token());
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
@@ -85,10 +86,12 @@ impl Lineage {
     }
 
     /// The shell's own word keeps a limit on file sizes from ending the process: it is an error of its writes then.
+    /// The process ends with this one, however that ends.
     fn command(&self) -> Command {
         let mut command = Command::new("/bin/sh");
         let files = self.files.map(|files| format!("ulimit -n {files}; ")).unwrap_or_default();
-        command.arg("-c").arg(format!("trap '' XFSZ; {files}exec \"$0\"")).arg(&self.program);
+        let script = format!("trap '' XFSZ; {files}exec setpriv --pdeathsig KILL \"$0\"");
+        command.arg("-c").arg(script).arg(&self.program);
         command
     }
 
@@ -229,12 +232,15 @@ impl Lineage {
         let request = self.request("POST", "/api/v2/confirm");
         let ask =
             |head: &str| Client::default().ask(address, head, "").context("no answer to a confirmation");
-        let asked = ask(&request)?;
-        ensure!(asked.status == 428, "{} is not to be confirmed: {}", self.name, asked.json());
-        let plan = asked.json();
-        let digest = plan["plan"]["digest"].as_str().unwrap_or_default();
-        let confirmed = ask(&format!("{request}If-Plan: {digest}\r\n"))?;
-        ensure!(confirmed.status == 200, "{} was not confirmed: {}", self.name, confirmed.json());
+        let mut asked = ask(&request)?;
+        // Others may write meanwhile: what is confirmed must be what was shown.
+        let deadline = Instant::now() + FOREVER;
+        while matches!(asked.status, 412 | 428) && Instant::now() < deadline {
+            let plan = asked.json();
+            let digest = plan["plan"]["digest"].as_str().unwrap_or_default();
+            asked = ask(&format!("{request}If-Plan: {digest}\r\n"))?;
+        }
+        ensure!(asked.status == 200, "{} was not confirmed: {} {}", self.name, asked.status, asked.json());
         Ok(())
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use flux_resourceset_model::change::Entry;
+use flux_resourceset_model::change::{Entry, READER_VERSION};
 use flux_resourceset_store::{Access, PostgresStore, PostgresUrl, SqliteStore, Store};
 use tempfile::TempDir;
 
@@ -121,18 +121,32 @@ impl Stage {
     }
 }
 
+impl Drop for Stage {
+    /// Who polls and writes may still know of the processes, after a failure.
+    fn drop(&mut self) {
+        for lineage in self.lineages.iter() {
+            let _gone = lineage.kill();
+        }
+    }
+}
+
 /// The log of the store at a URL.
 pub(super) fn log_at(database: &str) -> Result<Vec<Entry>> {
+    log_as(database, READER_VERSION)
+}
+
+/// The same, as a release reads it that has this version of the documents' rules.
+pub(super) fn log_as(database: &str, version: u32) -> Result<Vec<Entry>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let store: Box<dyn Store> = match database.strip_prefix("sqlite://") {
             Some(rest) => {
                 let file = rest.split('?').next().unwrap_or_default();
-                Box::new(SqliteStore::open(file, Access::ReadOnly).await?)
+                Box::new(SqliteStore::open_for_reader(file, Access::ReadOnly, version).await?)
             }
             None => {
                 let url = PostgresUrl::parse(database).ok().context("no URL of PostgreSQL")?;
-                Box::new(PostgresStore::open(&url, Access::ReadOnly).await?)
+                Box::new(PostgresStore::open_for_reader(&url, Access::ReadOnly, version).await?)
             }
         };
         log(&*store).await
