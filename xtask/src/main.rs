@@ -62,7 +62,7 @@ enum Command {
     Faults(faults::Options),
     /// Builds the image's static programs and runs them as the image would
     Static,
-    /// What CI runs: format, lints, tests, documentation, directions of dependencies, e2e
+    /// What CI runs: format, lints, tests, documentation, directions of dependencies, a few faults, e2e
     Ci,
 }
 

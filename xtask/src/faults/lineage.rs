@@ -59,6 +59,11 @@ impl Lineage {
         Ok(Lineage { name: name.into(), mode, program, folder, variables, files: None, token, running })
     }
 
+    /// Sets a variable of processes that are started from now on.
+    pub(super) fn variable(&mut self, name: &str, value: &str) {
+        self.variables.push((name.into(), value.into()));
+    }
+
     fn running(&self) -> MutexGuard<'_, Running> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
