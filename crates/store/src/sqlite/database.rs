@@ -7,9 +7,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rusqlite::{
-    Connection, ErrorCode, MAIN_DB, OpenFlags, OptionalExtension, Transaction, TransactionBehavior,
-};
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Transaction, TransactionBehavior};
 
 use super::failure::Failure;
 use super::schema::{self, MIGRATIONS, Standing};
@@ -88,26 +86,9 @@ impl Database {
         behavior: TransactionBehavior,
         work: impl FnOnce(Transaction<'_>, StoreId) -> Result<T, Failure>,
     ) -> Result<T, Error> {
-        if matches!(behavior, TransactionBehavior::Immediate) {
-            self.open_again_to_write()?;
-        }
         let path = self.path.clone();
         let done = self.begin(behavior).and_then(|(transaction, store)| work(transaction, store));
         done.map_err(|failure| failure.of(&path))
-    }
-
-    /// Where its disk is read-only, SQLite opens a file that was to be written for reading, and never tries again:
-    /// the disk may have become writable since.
-    fn open_again_to_write(&mut self) -> Result<(), Error> {
-        if !self.connection.is_readonly(MAIN_DB).unwrap_or(false) {
-            return Ok(());
-        }
-        let again = Database::open_writer(&self.path, false, self.reader)?;
-        if again.file != self.file {
-            return Err(replaced().of(&self.path));
-        }
-        *self = again;
-        Ok(())
     }
 
     fn begin(&mut self, behavior: TransactionBehavior) -> Result<(Transaction<'_>, StoreId), Failure> {

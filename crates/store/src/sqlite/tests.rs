@@ -123,24 +123,3 @@ async fn the_file_is_kept_as_durable_as_it_is_said_to_be() {
     })
     .await;
 }
-
-#[test]
-fn a_file_that_could_only_be_read_when_it_was_opened_is_written_once_it_can_be() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("fleet.db");
-    drop(Database::open_writer(&path, true, READER_VERSION).unwrap());
-    // What SQLite makes of a connection that was to write, on a disk that is read-only.
-    let mut database = Database::open_reader(&path, READER_VERSION).unwrap();
-    let write = |database: &mut Database| {
-        database.transaction(TransactionBehavior::Immediate, |transaction, _| {
-            log::commit(transaction, Position::START, vec![change_set("a", 10)])
-        })
-    };
-    assert!(matches!(write(&mut database).unwrap(), Committed::Done(_)));
-    // Nor is another file written to, that took its place meanwhile.
-    let mut database = Database::open_reader(&path, READER_VERSION).unwrap();
-    let other = folder.path().join("other.db");
-    drop(Database::open_writer(&other, true, READER_VERSION).unwrap());
-    std::fs::rename(&other, &path).unwrap();
-    assert_eq!(write(&mut database).unwrap_err().kind, ErrorKind::Replaced);
-}
