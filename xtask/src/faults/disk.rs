@@ -74,6 +74,10 @@ pub(super) fn full(round: &mut Round<'_>) -> Result<()> {
     stage.lineages.iter().try_for_each(|lineage| lineage.start())?;
     thread::sleep(MAX_STALENESS);
     disk.remount("rw")?;
+    // Who was started on a read-only disk refuses writes until it is started again: SQLite never tries again.
+    stage.wait_until_ready()?;
+    stage.lineages.iter().try_for_each(|lineage| lineage.kill())?;
+    stage.lineages.iter().try_for_each(|lineage| lineage.start())?;
     stage.wait_until_ready()?;
     load.wait_for_writes()?;
     let seen = load.stop()?;

@@ -1,12 +1,12 @@
 //! Those who poll and write all the time, whatever happens.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, anyhow, ensure};
+use anyhow::{Result, anyhow, bail};
 
 use super::client::{Client, Reply};
 use super::lineage::{FOREVER, Lineage};
@@ -31,6 +31,8 @@ struct Common {
     stop: Arc<AtomicBool>,
     /// How many writes were said to be stored.
     done: Arc<AtomicU64>,
+    /// What was said of the last that was not.
+    refused: Arc<Mutex<String>>,
 }
 
 /// They all.
@@ -38,6 +40,7 @@ pub(super) struct Load {
     threads: Vec<JoinHandle<Seen>>,
     stop: Arc<AtomicBool>,
     done: Arc<AtomicU64>,
+    refused: Arc<Mutex<String>>,
 }
 
 impl Load {
@@ -49,9 +52,16 @@ impl Load {
     ) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let (lineages, numbers) = (Arc::clone(lineages), Arc::clone(numbers));
-        let done = Arc::<AtomicU64>::default();
-        let common =
-            Common { lineages, workload, numbers, start, stop: Arc::clone(&stop), done: Arc::clone(&done) };
+        let (done, refused) = (Arc::<AtomicU64>::default(), Arc::<Mutex<String>>::default());
+        let common = Common {
+            lineages,
+            workload,
+            numbers,
+            start,
+            stop: Arc::clone(&stop),
+            done: Arc::clone(&done),
+            refused: Arc::clone(&refused),
+        };
         let mut threads = Vec::new();
         for (at, lineage) in common.lineages.iter().enumerate() {
             for nth in 0..POLLERS {
@@ -63,7 +73,7 @@ impl Load {
                 threads.push(thread::spawn(move || common.write(at)));
             }
         }
-        Load { threads, stop, done }
+        Load { threads, stop, done, refused }
     }
 
     /// Returns once a few more writes are done: they go on.
@@ -71,7 +81,10 @@ impl Load {
         let enough = self.done.load(Ordering::SeqCst) + 5;
         let deadline = Instant::now() + FOREVER;
         while self.done.load(Ordering::SeqCst) < enough {
-            ensure!(Instant::now() < deadline, "no process takes writes any more");
+            if Instant::now() > deadline {
+                let refused = self.refused.lock().map(|refused| refused.clone()).unwrap_or_default();
+                bail!("no process takes writes any more; the last was answered: {refused}");
+            }
             thread::sleep(WRITE_PAUSE);
         }
         Ok(())
@@ -145,6 +158,11 @@ impl Common {
             let keys = self.workload.keys(number);
             let body = change(number, &keys).to_string();
             let reply = client.ask(address, &lineage.request("POST", "/api/v2/changes"), &body);
+            if let (Some(reply), Ok(mut refused)) =
+                (reply.as_ref().filter(|reply| reply.status != 200), self.refused.lock())
+            {
+                *refused = reply.json().to_string();
+            }
             let outcome = outcome(reply, self.start.elapsed());
             let write = Write { lineage: at, number, keys, outcome };
             self.done.fetch_add(u64::from(write.is_done()), Ordering::SeqCst);
