@@ -1,5 +1,5 @@
 //! More clients than there is room for: idle connections, clients that take no answer, ten thousand clusters in one
-//! second. Those who poll meanwhile are answered, and the files that a process has open stay bounded.
+//! second. Those who poll meanwhile are answered.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -22,7 +22,7 @@ const LEFT: u32 = 200;
 /// Clients that ask and take nothing of what they are answered, among the idle.
 const SLOW: usize = 100;
 const CLUSTERS: usize = 10_000;
-/// How many of them ask at the same time: more than the processes would have to take at once.
+/// How many of them ask at the same time.
 const AT_ONCE: usize = 200;
 
 const PROCESSES: [(&str, &str); 2] = [("crud", "crud"), ("reader", "read-only")];
