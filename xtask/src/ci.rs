@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::tools::Tools;
 use crate::workspace::{cargo, run};
-use crate::{demo, e2e, static_programs};
+use crate::{demo, e2e, faults, static_programs};
 
 /// Crates that decide what a cluster gets, and what must never come under them.
 const PURE: [&str; 2] = ["flux-resourceset-model", "flux-resourceset-merge"];
@@ -32,6 +32,7 @@ pub(crate) fn run_all() -> Result<()> {
     })?;
     timed("static programs", static_programs::check)?;
     timed("demo", demo::run)?;
+    timed("faults", || faults::run(&faults::Options::of_ci()))?;
     timed("e2e", || e2e::run(&[]))
 }
 

@@ -8,6 +8,7 @@ mod cluster_demo;
 mod control_plane;
 mod demo;
 mod e2e;
+mod faults;
 mod fleet;
 mod kubectl;
 mod manifests;
@@ -57,9 +58,11 @@ enum Command {
         /// Only what has this name; the page stays as it is
         only: Option<bench::Bench>,
     },
+    /// Breaks everything around real servers under load, and judges every answer that they give
+    Faults(faults::Options),
     /// Builds the image's static programs and runs them as the image would
     Static,
-    /// What CI runs: format, lints, tests, documentation, directions of dependencies, e2e
+    /// What CI runs: format, lints, tests, documentation, directions of dependencies, a few faults, e2e
     Ci,
 }
 
@@ -71,6 +74,7 @@ fn main() -> ExitCode {
         Command::Tools { render: true } => tools::Tools::ensure_render().map(drop),
         Command::Tools { render: false } => tools::Tools::ensure().map(drop),
         Command::Bench { only } => bench::run(only),
+        Command::Faults(options) => faults::run(&options),
         Command::Static => static_programs::check(),
         Command::Ci => ci::run_all(),
     };

@@ -139,6 +139,7 @@ impl Writer {
     /// The entries of the batch, once they are stored; `None` where they are not, since the head is another one.
     async fn settled(&self, head: &Head, batch: &Batch) -> Result<Option<Vec<Entry>>, ApiError> {
         let mut doubt: Option<Error> = None;
+        let asked = Moment::now();
         for doubts in 1.. {
             let tried = match self.view.now().writable() {
                 Ok(_) => self.commit(head, batch).await,
@@ -157,10 +158,8 @@ impl Writer {
             let Some(open) = &doubt else { return tried.map(|()| None) };
             match look_for(head, batch).await? {
                 Trace::Ours(entries) => {
-                    // They are stored, whatever else fails now.
-                    if let Err(error) = self.catch_up().await {
-                        tracing::warn!("writes are stored and not yet served here: {}", error.log_text());
-                    }
+                    // They are stored, whatever else fails now; and what is acknowledged is served from here on.
+                    self.take(head, &entries, batch, asked).await;
                     return Ok(Some(entries));
                 }
                 Trace::Never => {

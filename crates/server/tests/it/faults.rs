@@ -104,6 +104,15 @@ fn a_commit_of_unknown_outcome_is_done_once() {
 }
 
 #[test]
+fn what_is_acknowledged_is_served_whatever_fails_next() {
+    let (server, store, _) = faulty(&[("MAX_STALENESS", "1h")]);
+    store.deaf.store(true, Ordering::SeqCst);
+    store.next_commits(&[Fate::WrittenThenAway]);
+    server.writer().post("/namespaces", json!({"id": "x"})).expect(201);
+    server.reader().get("/namespaces/x").expect(200);
+}
+
+#[test]
 fn commits_that_are_lost_again_and_again_are_given_up() {
     let (server, store, memory) = faulty(&[]);
     let before = entries(&memory);

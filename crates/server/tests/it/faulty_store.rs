@@ -22,6 +22,8 @@ pub(crate) enum Fate {
     Lost,
     /// Written, and not said.
     WrittenUnsaid,
+    /// Written, and not said; after one look at what is stored it is away.
+    WrittenThenAway,
     /// Written once the test lets it.
     Held,
     Panics,
@@ -30,6 +32,8 @@ pub(crate) enum Fate {
 pub(crate) struct FaultyStore {
     inner: MemoryStore,
     pub(crate) reads_fail: AtomicBool,
+    /// After so many reads the others fail.
+    reads_left: AtomicI64,
     pub(crate) reads_panic: AtomicBool,
     pub(crate) diverged: AtomicBool,
     /// Whether it says that it is another store, which has the same history.
@@ -49,6 +53,7 @@ impl FaultyStore {
         Arc::new(FaultyStore {
             inner: inner.clone(),
             reads_fail: AtomicBool::new(false),
+            reads_left: AtomicI64::new(i64::MAX),
             reads_panic: AtomicBool::new(false),
             diverged: AtomicBool::new(false),
             renamed: AtomicBool::new(false),
@@ -70,7 +75,8 @@ impl FaultyStore {
 
     fn read(&self) -> Result<(), Error> {
         assert!(!self.reads_panic.load(Ordering::SeqCst), "the test says so");
-        match self.reads_fail.load(Ordering::SeqCst) {
+        let left = self.reads_left.fetch_sub(1, Ordering::SeqCst);
+        match left <= 0 || self.reads_fail.load(Ordering::SeqCst) {
             true => Err(Error::new(ErrorKind::Unavailable, "the test says that the store is away")),
             false => Ok(()),
         }
@@ -107,6 +113,11 @@ impl Store for FaultyStore {
             Some(Fate::Lost) => Err(unknown()),
             Some(Fate::WrittenUnsaid) => {
                 self.inner.commit(expected, change_sets).await?;
+                Err(unknown())
+            }
+            Some(Fate::WrittenThenAway) => {
+                self.inner.commit(expected, change_sets).await?;
+                self.reads_left.store(1, Ordering::SeqCst);
                 Err(unknown())
             }
             Some(Fate::Held) => {

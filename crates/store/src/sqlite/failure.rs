@@ -59,7 +59,11 @@ fn class(error: &rusqlite::Error) -> (ErrorKind, &'static str) {
     match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => (Unavailable, "the disk is full and nothing was written: make room"),
         Some(ErrorCode::ReadOnly) => {
-            (Unavailable, "the file or its folder is read-only and nothing was written: make both writable")
+            // SQLite opens such a file for reading, and never tries again.
+            (
+                Unavailable,
+                "the file or its folder is read-only and nothing was written: make both writable, and restart this process if they were not when it started",
+            )
         }
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::FileLockingProtocolFailed) => {
             (Unavailable, "another process keeps the file locked: wait for it or end it")
