@@ -70,8 +70,8 @@ pub(super) fn admit(row: &Row, reader: u32, known: Option<StoreId>) -> Result<Me
 
 /// Another store, or none, where this handle has seen one.
 pub(super) fn replaced() -> Failure {
-    let sentence = "another store, or none, took the place of the one seen before: bring that one back, or restart to \
-                    serve what this one holds to every cluster";
+    let sentence = "another store, or none, took the place of the one seen before: bring that one back, or look at \
+                    what this one holds and confirm it";
     Failure::new(ErrorKind::Replaced, sentence)
 }
 
