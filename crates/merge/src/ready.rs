@@ -60,9 +60,7 @@ impl Ready {
             SaidPatches::default(),
             catalog,
         );
-        let mut text = Vec::new();
-        write(&input, &mut text);
-        Ready::of(text, |text| {
+        Ready::of(&input, |text| {
             let input = spans(text, 0)?;
             let source = input.get("source")?;
             let tag = spans(text.get(source.clone())?, source.start)?.get("oci_tag")?.clone();
@@ -83,9 +81,7 @@ impl Ready {
     pub(crate) fn definition(kind: &ResourceType, definition: &Definition) -> Option<Self> {
         let reference = Reference::to(&definition.id);
         let input = DefinitionInput::merge(kind, ClusterBlock::NOBODY, Said::of(&reference), definition);
-        let mut text = Vec::new();
-        write(&input, &mut text);
-        Ready::of(text, |text| {
+        Ready::of(&input, |text| {
             let input = spans(text, 0)?;
             let mut slots = vec![
                 (Field::Cluster, input.get("cluster")?.clone()),
@@ -99,7 +95,12 @@ impl Ready {
         })
     }
 
-    fn of(text: Vec<u8>, slots: impl Fn(&str) -> Option<Vec<(Field, Range<usize>)>>) -> Option<Self> {
+    fn of(
+        input: &impl Serialize,
+        slots: impl Fn(&str) -> Option<Vec<(Field, Range<usize>)>>,
+    ) -> Option<Self> {
+        let mut text = Vec::new();
+        write(input, &mut text);
         let text = String::from_utf8(text).ok()?;
         let mut slots = slots(&text)?;
         slots.sort_by_key(|(_, range)| range.start);
