@@ -1,6 +1,7 @@
 //! What a person does about a store that is not the one seen before: look at what it would change, and
 //! have this process follow it. Nothing is written to the store; each process is confirmed for itself.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use flux_resourceset_merge::{Fleet, Plan, plan};
@@ -25,16 +26,26 @@ use crate::start::{self, Source};
 use crate::view::{Head, Kept, Mute, View};
 use crate::writer::Writer;
 
+/// As many plans are remembered as shown, so that one who looks again and again shuts out nobody.
+const REMEMBERED: usize = 64;
+
 /// From where a store is opened that another one took the place of.
 pub(crate) struct Confirming {
     source: Source,
     /// Held by the one who looks: each takes the memory of a whole fleet.
-    turn: Mutex<()>,
+    shown: Mutex<VecDeque<Shown>>,
+}
+
+/// A plan that somebody may have looked at.
+struct Shown {
+    digest: String,
+    /// The head that it was made of.
+    head: Seen,
 }
 
 impl Confirming {
     pub(crate) fn of(source: Source) -> Self {
-        Confirming { source, turn: Mutex::new(()) }
+        Confirming { source, shown: Mutex::default() }
     }
 }
 
@@ -49,7 +60,7 @@ struct Found {
 impl Service {
     /// How it stands.
     pub(crate) async fn confirmation(&self) -> Result<Answer, ApiError> {
-        let _turn = self.confirming.turn.lock().await;
+        let mut shown = self.confirming.shown.lock().await;
         let state = self.view.now().as_ref().clone();
         let Some(mute) = state.mute() else {
             return Ok(answered(&standing(None, served(state.last().as_ref()))));
@@ -58,6 +69,7 @@ impl Service {
             return Ok(answered(&standing(Some(mute), served(state.last().as_ref()))));
         }
         let found = self.find().await?;
+        found.show(&mut shown);
         let mut body = standing(Some(mute), found.served);
         body["confirmable"] = true.into();
         body["store"] = place(Seen { store: found.head.id, position: found.head.position });
@@ -80,18 +92,28 @@ impl Service {
                 "This server asks for a reason for each change: send one in the header X-Change-Reason.";
             return Err(ApiError::bad_request("reason_required", message));
         }
-        let _turn = self.confirming.turn.lock().await;
+        let mut shown = self.confirming.shown.lock().await;
         match self.view.now().mute() {
             Some(mute) if mute.at_once => {}
             Some(mute) => return Err(mute.error()),
             None => return Err(nothing_to_confirm()),
         }
-        let found = self.find().await?;
+        let mut found = self.find().await?;
+        let seen = confirmation.if_plan.as_ref();
+        let seen = seen.and_then(|digest| shown.iter().find(|shown| shown.digest == *digest));
+        let seen = seen.map(|shown| shown.head);
+        found.show(&mut shown);
         if confirmation.plan_only {
             let plan = serde_json::to_vec(&found.plan).map_err(ApiError::internal)?;
             return Ok(json_answer(StatusCode::OK, plan));
         }
-        check(&confirmation, &found)?;
+        match seen {
+            // Who writes meanwhile does not shut out the one who confirms: what came after the head that was
+            // seen is that store's ordinary history, as everyone follows it.
+            Some(seen) if follow::holds(&found.head, seen).await.is_ok() => found.went_on_since(seen),
+            _ => check(&confirmation, &found)?,
+        }
+        shown.clear();
         log(&found, notes, reason.as_deref());
         let mut body = standing(None, served(Some(&kept(&found.head))));
         body["remarks"] = found.remarks.into();
@@ -120,6 +142,24 @@ impl Service {
         let last = self.view.now().last();
         let work = spawn_blocking(move || compared(last.as_ref(), head));
         work.await.map_err(ApiError::internal)
+    }
+}
+
+impl Found {
+    fn show(&self, shown: &mut VecDeque<Shown>) {
+        let head = Seen { store: self.head.id, position: self.head.position };
+        shown.retain(|other| other.digest != self.plan.digest);
+        shown.truncate(REMEMBERED - 1);
+        shown.push_front(Shown { digest: self.plan.digest.clone(), head });
+    }
+
+    fn went_on_since(&mut self, seen: Seen) {
+        let (then, now) = (seen.position.revision, self.head.position.revision);
+        if now > then {
+            self.remarks.push(format!(
+                "The plan that was confirmed is of revision {then}; what was written after it is followed too, and is in this plan."
+            ));
+        }
     }
 }
 

@@ -237,14 +237,13 @@ impl Lineage {
         let request = self.request("POST", "/api/v2/confirm");
         let ask =
             |head: &str| Client::default().ask(address, head, "").context("no answer to a confirmation");
-        let mut asked = ask(&request)?;
-        // Others may write meanwhile: what is confirmed must be what was shown.
-        let deadline = Instant::now() + FOREVER;
-        while matches!(asked.status, 412 | 428) && Instant::now() < deadline {
-            let plan = asked.json();
-            let digest = plan["plan"]["digest"].as_str().unwrap_or_default();
-            asked = ask(&format!("{request}If-Plan: {digest}\r\n"))?;
-        }
+        let shown = ask(&request)?;
+        ensure!(shown.status == 428, "{} shows no plan: {} {}", self.name, shown.status, shown.json());
+        // Others write meanwhile, and must not keep a person out.
+        thread::sleep(10 * PAUSE);
+        let plan = shown.json();
+        let digest = plan["plan"]["digest"].as_str().unwrap_or_default();
+        let asked = ask(&format!("{request}If-Plan: {digest}\r\n"))?;
         ensure!(asked.status == 200, "{} was not confirmed: {} {}", self.name, asked.status, asked.json());
         Ok(())
     }

@@ -58,6 +58,30 @@ fn what_is_confirmed_is_followed_and_diverges_again_if_it_does() {
 }
 
 #[test]
+fn what_was_seen_is_confirmed_though_others_write_meanwhile() {
+    let (server, store, memory) = diverged(&[]);
+    let (writer, other) = (server.writer(), Server::over(Arc::new(memory), &[]));
+    let write = |n: u32| {
+        let labels = json!({"labels": {"v": n.to_string()}});
+        other.writer().patch("/namespaces/n1", labels).expect(200);
+    };
+    write(1);
+    let digest = writer.get(CONFIRM).expect(200).json()["plan"]["digest"].as_str().unwrap().to_owned();
+    write(2);
+    let later = writer.send("POST", CONFIRM, &[], "").expect(428).json()["plan"]["digest"].clone();
+    assert_ne!(later, digest.as_str());
+    write(3);
+    let confirm = |digest: &str| writer.send("POST", CONFIRM, &[("If-Plan", digest)], "");
+    assert_eq!(confirm(&"0".repeat(64)).expect(412).code(), "plan_changed");
+    assert_eq!(confirm(&digest).expect(412).code(), "plan_changed", "its history is another one still");
+    store.diverged.store(false, Ordering::SeqCst);
+    let confirmed = confirm(&digest).expect(200).json();
+    assert_eq!(confirmed["plan"]["effects"][0]["fields"][0]["to"], "3", "{confirmed}");
+    assert!(confirmed["remarks"][0].as_str().unwrap().contains("revision 4"), "{confirmed}");
+    assert_eq!(server.reader().get(POLL).expect(200).json()["inputs"][0]["labels"]["v"], "3");
+}
+
+#[test]
 fn a_restored_copy_is_another_store_though_its_history_is_the_same() {
     let memory = MemoryStore::new();
     Server::over(Arc::new(memory.clone()), &[]).fill();
