@@ -1,6 +1,6 @@
 //! What a cluster's poll is answered.
 
-use flux_resourceset_model::{Cluster, Freeze, PLATFORM_COMPONENTS, ResourceType, length_in_go};
+use flux_resourceset_model::{Cluster, Freeze, PLATFORM_COMPONENTS, ResourceType};
 use serde::ser::{Serialize, Serializer};
 
 use crate::fleet::{Fleet, Holder};
@@ -46,7 +46,7 @@ impl Fleet {
     /// Nothing is appended.
     pub fn answer(&self, dns: &str, flux_path: &str, out: &mut Vec<u8>) -> Result<(), NoAnswer> {
         match self.asked(dns, flux_path)? {
-            (Some((cluster, stack)), kind) => self.write_answer(stack, cluster, kind, out),
+            (Some((cluster, stack)), kind) => drop(self.write_answer(stack, cluster, kind, out)),
             (None, _) => out.extend_from_slice(br#"{"inputs":[]}"#),
         }
         Ok(())
@@ -84,12 +84,20 @@ impl Fleet {
         }
     }
 
-    fn write_answer(&self, stack: Option<&Stack>, cluster: &Cluster, kind: &ResourceType, out: &mut Vec<u8>) {
+    /// Returns of how many inputs.
+    fn write_answer(
+        &self,
+        stack: Option<&Stack>,
+        cluster: &Cluster,
+        kind: &ResourceType,
+        out: &mut Vec<u8>,
+    ) -> usize {
         let mut block = Vec::new();
         write(&ClusterBlock::of(cluster), &mut block);
         let sources: Vec<_> = self.sources_under(stack, cluster, kind, |_| true).collect();
         let about: usize = sources.iter().map(|source| source.len() + block.len() + 1).sum();
         out.reserve(about + cluster.layer.patches.len() * ABOUT_PATCHES + 16);
+        let inputs = sources.len();
         out.extend_from_slice(br#"{"inputs":["#);
         for (at, source) in sources.into_iter().enumerate() {
             if at > 0 {
@@ -98,6 +106,7 @@ impl Fleet {
             source.write(&block, out);
         }
         out.extend_from_slice(b"]}");
+        inputs
     }
 
     /// The same answer as text.
@@ -176,22 +185,12 @@ impl Fleet {
         components.chain(definitions)
     }
 
-    /// How large the answer of type `kind` for `cluster` is.
-    pub(crate) fn size(&self, cluster: &Cluster, kind: &ResourceType) -> AnswerSize {
+    /// The answer of type `kind` for `cluster`, and of how many inputs it is.
+    pub(crate) fn full_answer(&self, cluster: &Cluster, kind: &ResourceType) -> (Vec<u8>, usize) {
         let mut out = Vec::new();
-        self.write_answer(self.stack(&cluster.id), cluster, kind, &mut out);
-        let inputs = self.inputs(cluster, kind).count();
-        AnswerSize { bytes: out.len(), stored: length_in_go(&out), inputs }
+        let inputs = self.write_answer(self.stack(&cluster.id), cluster, kind, &mut out);
+        (out, inputs)
     }
-}
-
-/// How large an answer is.
-pub(crate) struct AnswerSize {
-    /// As it is sent.
-    pub(crate) bytes: usize,
-    /// As the cluster stores it.
-    pub(crate) stored: usize,
-    pub(crate) inputs: usize,
 }
 
 /// `{"inputs":[...]}` of whatever `inputs` yields.

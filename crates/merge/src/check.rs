@@ -23,6 +23,7 @@ use crate::check::layer::profile_violations;
 use crate::fleet::Fleet;
 use crate::list::Listed;
 use crate::rewrite::forget_known;
+use crate::scope::Scope;
 
 /// What is wrong between the documents of `after` that was not so in `before`, each violation with its
 /// document. `touched` are the documents written; what refers to a `broken` one is not reported again.
@@ -48,12 +49,17 @@ pub(crate) fn check(
     for key in affected(before, after, touched) {
         let Some(cluster) = after.subject(&key.id) else { continue };
         after.clashes(&key.id).for_each(|clash| elsewhere.clash(clash, &key.id));
-        let mut wrong = cluster_violations(after, cluster, broken);
+        let was = before.subject(&key.id);
+        let scope = match touched.len() {
+            1 if touched.contains(&key) => Scope::of_document(was, Some(cluster)),
+            _ => Scope::whole(),
+        };
+        let mut wrong = cluster_violations(after, cluster, broken, &scope);
         if !wrong.is_empty()
-            && let Some(cluster) = before.subject(&key.id)
+            && let Some(was) = was
         {
             // What was stored before a rule existed never blocks what has nothing to do with it.
-            let known = cluster_violations(before, cluster, broken);
+            let known = cluster_violations(before, was, broken, &scope);
             wrong.retain(|violation| !known.contains(violation));
         }
         let place = if key.kind == TOMBSTONES { "/cluster" } else { "" };

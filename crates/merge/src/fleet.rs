@@ -47,6 +47,14 @@ impl Document {
         self.body.get(&self.resource)
     }
 
+    /// The cluster that it is.
+    fn only_cluster(&self) -> Option<&Cluster> {
+        match &self.resource {
+            Resource::Cluster(cluster) => Some(cluster),
+            _ => None,
+        }
+    }
+
     /// The cluster that it is or holds.
     fn cluster(&self) -> Option<&Cluster> {
         cluster_of(&self.resource)
@@ -75,7 +83,11 @@ impl Document {
 
     /// The body as a value.
     pub(crate) fn to_body(&self) -> Body {
-        serde_json::from_slice(&self.body()).unwrap_or_default()
+        self.body.to_value(&self.resource)
+    }
+
+    pub(crate) fn resource(&self) -> &Resource {
+        &self.resource
     }
 }
 
@@ -90,8 +102,12 @@ pub struct LoadError {
 }
 
 impl LoadError {
-    fn new(document: &Key, reason: impl Into<String>) -> Self {
+    pub(crate) fn new(document: &Key, reason: impl Into<String>) -> Self {
         LoadError { document: document.clone(), reason: reason.into() }
+    }
+
+    pub(crate) fn unknown_type(document: &Key) -> Self {
+        LoadError::new(document, "this release does not know the type; a newer one wrote it")
     }
 }
 
@@ -201,8 +217,9 @@ impl Fleet {
     pub fn apply(&self, revision: u64, documents: &[DocumentChange]) -> Result<Self, LoadError> {
         let mut next = self.clone();
         // First everything is let go, so that what one document gives up another of the same set can take.
-        for change in documents {
-            next.remove(&change.key);
+        // A single one has nobody to give it to, and of what stays as it is nothing is made anew.
+        if !matches!(documents, [DocumentChange { body: Some(_), .. }]) {
+            documents.iter().for_each(|change| next.remove(&change.key));
         }
         // What a document is, is said by its type.
         let (types, others): (Vec<_>, Vec<_>) =
@@ -212,13 +229,26 @@ impl Fleet {
                 next.put(&change.key, revision, body)?;
             }
         }
-        next.revision = revision;
         next.settle_undisputed()?;
-        for change in documents {
-            next.refuse_dangling(&change.key)?;
-            next.refuse_orphans(&change.key)?;
+        next.servable(revision, documents.iter().map(|change| &change.key))
+    }
+
+    /// The same fleet as that of `revision`, if answers may be made from it: the documents `changed` leave
+    /// nothing dangling, without a type or undecided.
+    pub(crate) fn servable<'k>(
+        mut self,
+        revision: u64,
+        changed: impl IntoIterator<Item = &'k Key>,
+    ) -> Result<Self, LoadError> {
+        for key in changed {
+            self.refuse_dangling(key)?;
+            self.refuse_orphans(key)?;
+            if key.kind == CLUSTERS {
+                self.refuse_clash(&key.id)?;
+            }
         }
-        Ok(next)
+        self.revision = revision;
+        Ok(self)
     }
 
     pub(crate) fn at(mut self, revision: u64) -> Self {
@@ -249,6 +279,11 @@ impl Fleet {
     /// One document.
     pub fn get(&self, key: &Key) -> Option<&Document> {
         self.tables.get(key.kind.as_str())?.get(key.id.as_str()).map(Arc::as_ref)
+    }
+
+    /// Whether there is the document `id` of the type `plural`.
+    pub(crate) fn has(&self, plural: &str, id: &str) -> bool {
+        self.tables.get(plural).is_some_and(|table| table.contains_key(id))
     }
 
     /// All documents of the type with this plural, ordered by id; none where there is no such type.
@@ -369,14 +404,32 @@ impl Fleet {
         self.holder(dns).map(|holder| holder.key()).filter(|holder| holder != key)
     }
 
-    pub(crate) fn put(&mut self, key: &Key, revision: u64, body: &[u8]) -> Result<(), LoadError> {
+    fn put(&mut self, key: &Key, revision: u64, body: &[u8]) -> Result<(), LoadError> {
         let document = self.read(key, revision, body)?;
         self.place(key, document)
     }
 
+    /// Puts the document `key` in its place, whose body was read as `resource` already.
+    pub(crate) fn put_read(
+        &mut self,
+        key: &Key,
+        revision: u64,
+        body: &[u8],
+        resource: Resource,
+    ) -> Result<(), LoadError> {
+        let document = self.document(key, revision, body, resource)?;
+        self.place(key, document)
+    }
+
     fn place(&mut self, key: &Key, mut document: Document) -> Result<(), LoadError> {
+        let table = self.tables.get_key_value(key.kind.as_str());
+        let plural = table.map_or_else(|| key.kind.as_str().into(), |(plural, _)| Arc::clone(plural));
+        let known = table.and_then(|(_, table)| table.get_key_value(key.id.as_str()));
+        let known = known.map(|(id, document)| (Arc::clone(id), Arc::clone(document)));
+        let mut id = known.as_ref().map_or_else(|| key.id.as_str().into(), |(id, _)| Arc::clone(id));
         if let Resource::Cluster(cluster) = &mut document.resource {
             self.labels.share(&mut cluster.environment, &mut cluster.labels);
+            share_id(cluster, &mut id, known.is_some());
         }
         let resource = &document.resource;
         for dns in dns_of(resource) {
@@ -384,23 +437,22 @@ impl Fleet {
                 return Err(LoadError::new(key, format!("the DNS name {dns} is held by {other} already")));
             }
         }
-        self.remove(key);
-        let id: Arc<str> = match resource {
-            Resource::Cluster(cluster) if *cluster.id == *key.id => Arc::clone(&cluster.id),
-            _ => key.id.as_str().into(),
-        };
-        self.index(&id, resource);
-        if let Resource::Type(definition) = resource {
-            let types = self.types.with(definition);
-            self.types = types.map_err(|error| LoadError::new(key, error.0))?;
-            self.read_again(&definition.plural)?;
+        match known.as_ref().and_then(|(_, known)| Some((known.only_cluster()?, known.number))) {
+            Some((was, number)) if document.only_cluster().is_some() => {
+                document.number = self.index_again(&plural, &id, (was, number), &document);
+            }
+            _ => {
+                self.remove(key);
+                self.index(&id, resource);
+                if let Resource::Type(definition) = resource {
+                    let types = self.types.with(definition);
+                    self.types = types.map_err(|error| LoadError::new(key, error.0))?;
+                    self.read_again(&definition.plural)?;
+                }
+                let targets = references_of(&document.resource);
+                document.number = self.referrers.add(&plural, &id, targets);
+            }
         }
-        let plural = match self.tables.get_key_value(key.kind.as_str()) {
-            Some((plural, _)) => Arc::clone(plural),
-            None => key.kind.as_str().into(),
-        };
-        let targets = references_of(&document.resource);
-        document.number = (!targets.is_empty()).then(|| self.referrers.add(&plural, &id, targets));
         let document = Arc::new(document);
         for dns in dns_of(&document.resource) {
             self.holders.insert(DnsName::new(dns), Arc::clone(&document));
@@ -409,10 +461,53 @@ impl Fleet {
         Ok(())
     }
 
+    /// Notes of a cluster that stands there already what it says otherwise than it `was`: most of its references
+    /// stay as they are.
+    fn index_again(
+        &mut self,
+        plural: &Arc<str>,
+        id: &Arc<str>,
+        (was, number): (&Cluster, Option<Number>),
+        document: &Document,
+    ) -> Option<Number> {
+        let now = document.only_cluster()?;
+        if (&was.environment, &was.labels) != (&now.environment, &now.labels) {
+            self.labels.remove(id, was);
+            self.labels.insert(id, now);
+            self.unsettled.insert(Arc::clone(id));
+        }
+        if was.expiring != now.expiring {
+            self.end_expiring(id, &was.expiring);
+            self.note_expiring(id, &now.expiring);
+        }
+        let names = now.dns_names().map(DnsName::new).collect::<BTreeSet<_>>();
+        for given_up in was.dns_names().map(DnsName::new).filter(|name| !names.contains(name)) {
+            self.holders.remove(&given_up);
+        }
+        if was.layer.targets().eq(now.layer.targets()) {
+            return number;
+        }
+        let (before, after) = (targets_of(&was.layer), targets_of(&now.layer));
+        self.referrers.change(number, (plural, id), &before, after)
+    }
+
     fn read(&self, key: &Key, revision: u64, body: &[u8]) -> Result<Document, LoadError> {
-        let unknown = || LoadError::new(key, "this release does not know the type; a newer one wrote it");
-        let kind = self.types.of(&key.kind).ok_or_else(unknown)?;
-        let mut resource = kind.read(body).map_err(|error| LoadError::new(key, error.0))?;
+        let resource = self.type_of(key)?.read(body).map_err(|error| LoadError::new(key, error.0))?;
+        self.document(key, revision, body, resource)
+    }
+
+    fn type_of(&self, key: &Key) -> Result<&ResourceType, LoadError> {
+        self.resource_type(&key.kind).ok_or_else(|| LoadError::unknown_type(key))
+    }
+
+    fn document(
+        &self,
+        key: &Key,
+        revision: u64,
+        body: &[u8],
+        mut resource: Resource,
+    ) -> Result<Document, LoadError> {
+        let kind = self.type_of(key)?;
         if let Resource::Cluster(cluster) = &mut resource {
             self.share(cluster);
         }
@@ -470,9 +565,7 @@ impl Fleet {
         if let Some(cluster) = document.cluster() {
             self.labels.remove(&key.id, cluster);
             self.unsettled.insert(key.id.as_str().into());
-            for (at, expiry) in cluster.expiring.iter().enumerate() {
-                self.expiring.remove(&(*expiry, key.id.as_str().into(), at));
-            }
+            self.end_expiring(&key.id, &cluster.expiring);
         }
         if let Some(profile) = document.profile() {
             self.selectors.remove(&key.id, &profile.selector);
@@ -494,9 +587,17 @@ impl Fleet {
         if let Some(cluster) = cluster_of(resource) {
             self.labels.insert(id, cluster);
             self.unsettled.insert(id.clone());
-            for (at, expiry) in cluster.expiring.iter().enumerate() {
-                self.expiring.insert((*expiry, id.clone(), at));
-            }
+            self.note_expiring(id, &cluster.expiring);
+        }
+    }
+
+    fn note_expiring(&mut self, id: &Arc<str>, expiring: &[Expiry]) {
+        self.expiring.extend(expiring.iter().enumerate().map(|(at, expiry)| (*expiry, Arc::clone(id), at)));
+    }
+
+    fn end_expiring(&mut self, id: &str, expiring: &[Expiry]) {
+        for (at, expiry) in expiring.iter().enumerate() {
+            self.expiring.remove(&(*expiry, id.into(), at));
         }
     }
 
@@ -506,10 +607,14 @@ impl Fleet {
         else {
             return if self.is_referred_to(key) { Err(self.dangling(key)) } else { Ok(()) };
         };
-        match references_of(&document.resource).into_iter().find(|target| self.get(target).is_none()) {
-            Some(target) => Err(LoadError::new(key, missing(&target))),
-            None => Ok(()),
-        }
+        let layer = layer_of(&document.resource);
+        let mut of_layer = layer.into_iter().flat_map(Layer::targets);
+        let gone = match of_layer.find(|(plural, id)| !self.has(plural, id)) {
+            Some((plural, id)) => Some(Key::new(plural, id)),
+            None if layer.is_some() => None,
+            None => references_of(&document.resource).into_iter().find(|key| self.get(key).is_none()),
+        };
+        gone.map_or(Ok(()), |target| Err(LoadError::new(key, missing(&target))))
     }
 
     /// Refuses a type that is gone while there are documents of it.
@@ -560,21 +665,45 @@ fn cluster_of(resource: &Resource) -> Option<&Cluster> {
 
 /// What a document refers to, each once. A cluster that is held still refers.
 pub(crate) fn references_of(resource: &Resource) -> Vec<Key> {
-    let of_layer = |layer: &Layer| layer.targets().map(|(plural, id)| Key::new(plural, id)).collect();
-    let mut targets: Vec<Key> = match resource {
-        Resource::Cluster(_) | Resource::Tombstone(_) => {
-            cluster_of(resource).map(|cluster| of_layer(&cluster.layer)).unwrap_or_default()
-        }
-        Resource::Profile(profile) => of_layer(&profile.layer),
+    match resource {
         Resource::Component(component) => {
             let others = component.depends_on.iter().chain(component.requires.keys());
-            others.map(|id| Key::new(PLATFORM_COMPONENTS, id)).collect()
+            each_once(others.map(|id| (PLATFORM_COMPONENTS, id.as_str())))
         }
-        Resource::Definition(_) | Resource::Freeze(_) | Resource::Source(_) | Resource::Type(_) => Vec::new(),
-    };
-    targets.sort();
-    targets.dedup();
-    targets
+        _ => layer_of(resource).map(targets_of).unwrap_or_default(),
+    }
+}
+
+/// What refers to others in what is no catalog entry.
+fn layer_of(resource: &Resource) -> Option<&Layer> {
+    match resource {
+        Resource::Profile(profile) => Some(&profile.layer),
+        _ => cluster_of(resource).map(|cluster| &cluster.layer),
+    }
+}
+
+fn targets_of(layer: &Layer) -> Vec<Key> {
+    each_once(layer.targets())
+}
+
+fn each_once<'a>(targets: impl Iterator<Item = (&'a str, &'a str)>) -> Vec<Key> {
+    let targets: BTreeSet<_> = targets.collect();
+    targets.into_iter().map(|(plural, id)| Key::new(plural, id)).collect()
+}
+
+/// Makes `cluster`, which is called `id`, share that text: the one by which the fleet has it, or its own.
+fn share_id(cluster: &mut Cluster, id: &mut Arc<str>, is_known: bool) {
+    if cluster.id != *id {
+        return;
+    }
+    if is_known {
+        if cluster.cluster_name == cluster.id {
+            cluster.cluster_name = Arc::clone(id);
+        }
+        cluster.id = Arc::clone(id);
+    } else {
+        *id = Arc::clone(&cluster.id);
+    }
 }
 
 /// The violation of a write that would take `dns` from who has it.

@@ -42,6 +42,7 @@ mod release;
 mod requirement;
 mod revert;
 mod rewrite;
+mod scope;
 mod source_apply;
 mod stack;
 

@@ -10,7 +10,7 @@ use flux_resourceset_model::{
 use serde_json::Value;
 
 use crate::check::{check, clashes};
-use crate::fleet::{Fleet, LoadError, dns_taken};
+use crate::fleet::{Document, Fleet, LoadError, dns_taken};
 use crate::part::{normalize_part, put_part, take_out};
 use crate::refusal::Refusal;
 use crate::rewrite::{forget_known, keep_alias, keep_name, rewritten};
@@ -27,10 +27,38 @@ const CONFLICTS: [&str; 7] =
 pub struct Prepared {
     /// The documents that would change, each once and only where it differs from what is stored.
     pub documents: Vec<DocumentChange>,
-    /// The fleet with them. Its revision is a guess: the one after that of the fleet before.
+    /// The fleet with them, still at the revision of the fleet before.
     pub after: Fleet,
     /// The lowest reader version that knows what `documents` hold.
     pub min_reader: u32,
+    /// Whether `after` was made by putting one document in its place, once and for all.
+    is_one: bool,
+}
+
+impl Prepared {
+    /// The fleet that everyone who follows the store makes of this, where it is committed as the revision after
+    /// that of `before`, which it was prepared on.
+    ///
+    /// # Errors
+    /// As [`Fleet::apply`]: what nobody can follow must never be stored.
+    pub fn next(&self, before: &Fleet) -> Result<Fleet, LoadError> {
+        let revision = before.revision() + 1;
+        match self.documents.as_slice() {
+            // What others get by a profile or a type is looked at by whoever applies it.
+            [DocumentChange { key, body: Some(_) }]
+                if self.is_one && key.kind != PROFILES && key.kind != RESOURCE_TYPES =>
+            {
+                self.after.clone().servable(revision, [key])
+            }
+            documents => before.apply(revision, documents),
+        }
+    }
+}
+
+/// A document as a draft has it.
+struct Written {
+    bytes: Vec<u8>,
+    min_reader: u32,
 }
 
 impl Fleet {
@@ -65,6 +93,10 @@ pub(crate) struct Draft<'a> {
     before: &'a Fleet,
     after: Fleet,
     touched: BTreeSet<Key>,
+    /// Those of them that are there, as they were written last.
+    written: BTreeMap<Key, Written>,
+    /// How often the draft was changed.
+    steps: usize,
     /// Documents that are wrong by themselves, so that the draft lacks them.
     broken: BTreeSet<Key>,
     wrong: Vec<Violation>,
@@ -80,6 +112,8 @@ impl<'a> Draft<'a> {
             before,
             after: before.clone(),
             touched: BTreeSet::new(),
+            written: BTreeMap::new(),
+            steps: 0,
             broken: BTreeSet::new(),
             wrong: Vec::new(),
             authors: BTreeMap::new(),
@@ -327,9 +361,7 @@ impl<'a> Draft<'a> {
             for alias in tombstone.aliases.clone() {
                 keep_alias(body, &alias);
             }
-            let tombstone = Key::new(TOMBSTONES, &key.id);
-            self.after.remove(&tombstone);
-            self.touched.insert(tombstone);
+            self.take_away(Key::new(TOMBSTONES, &key.id));
         } else {
             let message = format!(
                 "a deleted cluster with this id still answers as {}; create it with that DNS name, or delete {TOMBSTONES}/{} first",
@@ -410,8 +442,7 @@ impl<'a> Draft<'a> {
         }
         let held = self.after.cluster(&key.id).filter(|_| key.kind == CLUSTERS);
         let held = held.is_some_and(|cluster| self.before.rules().protects(&cluster.environment));
-        self.after.remove(key);
-        self.touched.insert(key.clone());
+        self.take_away(key.clone());
         if key.kind == CLUSTERS {
             self.put_own(&Key::new(TOMBSTONES, &key.id), &Tombstone::body_of(body, held));
         }
@@ -453,7 +484,17 @@ impl<'a> Draft<'a> {
 
     /// Takes `body` as the document `key`, if it is right by itself.
     fn write(&mut self, kind: &ResourceType, key: &Key, body: &Body, stored: Option<&Body>) {
-        let mut wrong = kind.validate(body, self.before.rules());
+        self.touched.insert(key.clone());
+        let bytes = serde_json::to_vec(body).unwrap_or_default();
+        let (resource, mut wrong) = match stored {
+            Some(stored) => {
+                let known = self.after.get(key).map(Document::resource);
+                let resource = kind.read_over(&bytes, known, &|field| body.get(field) == stored.get(field));
+                let wrong = kind.validate_rewrite(body, resource.as_ref(), stored, self.before.rules());
+                (resource, wrong)
+            }
+            None => (kind.read(&bytes), kind.validate(body, self.before.rules())),
+        };
         if key.kind == TOMBSTONES && stored.is_none() {
             wrong.extend(self.check_kept(body));
         }
@@ -477,7 +518,8 @@ impl<'a> Draft<'a> {
             }
         }
         // A wrong document is drafted too where it can be read, so that all that is wrong is said at once.
-        if let Err(unreadable) = self.put(key, body) {
+        let put = resource.map_err(|error| LoadError::new(key, error.0));
+        if let Err(unreadable) = put.and_then(|resource| self.put(kind, key, body, bytes, resource)) {
             self.broken.insert(key.clone());
             if wrong.is_empty() {
                 wrong.push(Violation::new("", "unreadable", unreadable.reason));
@@ -486,15 +528,39 @@ impl<'a> Draft<'a> {
         self.wrong.extend(wrong.into_iter().map(|violation| violation.of(key.clone())));
     }
 
-    fn put(&mut self, key: &Key, body: &Body) -> Result<(), LoadError> {
-        self.touched.insert(key.clone());
-        let bytes = serde_json::to_vec(body).unwrap_or_default();
-        self.after.put(key, self.before.revision() + 1, &bytes)
+    fn take_away(&mut self, key: Key) {
+        self.steps += 1;
+        self.after.remove(&key);
+        self.written.remove(&key);
+        self.touched.insert(key);
+    }
+
+    /// Takes the document `key` that was read as `resource`.
+    fn put(
+        &mut self,
+        kind: &ResourceType,
+        key: &Key,
+        body: &Body,
+        bytes: Vec<u8>,
+        resource: Resource,
+    ) -> Result<(), LoadError> {
+        self.steps += 1;
+        let min_reader = kind.min_reader(body);
+        self.after.put_read(key, self.before.revision() + 1, &bytes, resource)?;
+        self.written.insert(key.clone(), Written { bytes, min_reader });
+        Ok(())
     }
 
     /// Puts what is made of a document that is stored already, and so cannot be unreadable.
     fn put_own(&mut self, key: &Key, body: &Body) {
-        if let Err(error) = self.put(key, body) {
+        self.touched.insert(key.clone());
+        let bytes = serde_json::to_vec(body).unwrap_or_default();
+        let kind = self.after.types().of(&key.kind).cloned();
+        let put = kind.ok_or_else(|| LoadError::unknown_type(key)).and_then(|kind| {
+            let resource = kind.read(&bytes).map_err(|error| LoadError::new(key, error.0))?;
+            self.put(&kind, key, body, bytes, resource)
+        });
+        if let Err(error) = put {
             self.wrong.push(Violation::new("", "unreadable", error.reason).of(key.clone()));
         }
     }
@@ -533,16 +599,17 @@ impl<'a> Draft<'a> {
         Err(if conflict { Refusal::Conflict(wrong) } else { Refusal::Invalid(wrong) })
     }
 
-    fn prepared(self) -> Prepared {
-        let bytes = |fleet: &Fleet, key: &Key| fleet.get(key).map(|document| document.body().into_owned());
-        let changed = self.touched.iter().filter(|key| bytes(self.before, key) != bytes(&self.after, key));
-        let documents: Vec<_> =
-            changed.map(|key| DocumentChange { key: key.clone(), body: bytes(&self.after, key) }).collect();
-        let readers = documents.iter().filter_map(|change| {
-            let body = self.after.get(&change.key)?.to_body();
-            Some(self.after.resource_type(&change.key.kind)?.min_reader(&body))
-        });
-        let min_reader = readers.max().unwrap_or(1);
-        Prepared { documents, after: self.after, min_reader }
+    fn prepared(mut self) -> Prepared {
+        let mut min_reader = 1;
+        let mut documents = Vec::new();
+        for key in self.touched {
+            let written = self.written.remove(&key);
+            let before = self.before.get(&key).map(|document| document.body());
+            if before.as_deref() != written.as_ref().map(|written| written.bytes.as_slice()) {
+                min_reader = min_reader.max(written.as_ref().map_or(1, |written| written.min_reader));
+                documents.push(DocumentChange { key, body: written.map(|written| written.bytes) });
+            }
+        }
+        Prepared { documents, after: self.after, min_reader, is_one: self.steps == 1 }
     }
 }

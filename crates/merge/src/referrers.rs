@@ -27,8 +27,12 @@ pub(crate) struct Referrers {
 struct Numbers(OrdMap<u32, u64>);
 
 impl Referrers {
-    /// Notes that the document `id` of the type `plural`, which is not among them, refers to `targets`.
-    pub(crate) fn add(&mut self, plural: &Arc<str>, id: &Arc<str>, targets: Vec<Key>) -> Number {
+    /// Notes that the document `id` of the type `plural`, which is not among them, refers to `targets`; `None`
+    /// where that is nothing.
+    pub(crate) fn add(&mut self, plural: &Arc<str>, id: &Arc<str>, targets: Vec<Key>) -> Option<Number> {
+        if targets.is_empty() {
+            return None;
+        }
         let name = Some((Arc::clone(plural), Arc::clone(id)));
         let number = match self.free.pop_back() {
             Some(number) => {
@@ -44,13 +48,39 @@ impl Referrers {
         for target in targets {
             self.by_target.entry(target).or_default().insert(number);
         }
-        Number(number)
+        Some(Number(number))
+    }
+
+    /// Notes that the document `number`, which refers to `before`, refers to `after` instead; both are sorted.
+    /// Its number from then on.
+    pub(crate) fn change(
+        &mut self,
+        number: Option<Number>,
+        (plural, id): (&Arc<str>, &Arc<str>),
+        before: &[Key],
+        after: Vec<Key>,
+    ) -> Option<Number> {
+        let Some(known) = number else { return self.add(plural, id, after) };
+        if after.is_empty() {
+            self.remove(known, before);
+            return None;
+        }
+        let given_up = before.iter().filter(|target| after.binary_search(target).is_err());
+        self.leave(known, given_up);
+        for target in after.into_iter().filter(|target| before.binary_search(target).is_err()) {
+            self.by_target.entry(target).or_default().insert(known.0);
+        }
+        number
     }
 
     /// Lets go the document `number`, which refers to `targets`.
-    pub(crate) fn remove(&mut self, Number(number): Number, targets: &[Key]) {
-        self.names.set(number as usize, None);
-        self.free.push_back(number);
+    pub(crate) fn remove(&mut self, number: Number, targets: &[Key]) {
+        self.names.set(number.0 as usize, None);
+        self.free.push_back(number.0);
+        self.leave(number, targets);
+    }
+
+    fn leave<'k>(&mut self, Number(number): Number, targets: impl IntoIterator<Item = &'k Key>) {
         for target in targets {
             let left = self.by_target.get_mut(target).map(|numbers| {
                 numbers.remove(number);

@@ -67,9 +67,9 @@ pub(crate) fn requirements(
         let lies_within = range.parse::<VersionRange>().ok()?.contains(&version);
         (!lies_within).then(|| format!("{id} requires {needed} {range}; this cluster has {version}"))
     };
-    let others = one.catalog.requires.iter().filter_map(judge);
+    let others = one.catalog.is.requires.iter().filter_map(judge);
     let mut found: Vec<_> = others.map(|message| Violation::new("", "requires", message)).collect();
-    found.extend(kubernetes(cluster, one.catalog));
+    found.extend(kubernetes(cluster, one.catalog.is));
     found
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use litemap::LiteMap;
 
 use crate::expiry::Expiry;
-use crate::fields::Fields;
+use crate::fields::{Fields, Kept};
 use crate::layer::Layer;
 use crate::violation::Violation;
 use crate::{Body, DnsName, PLATFORM_COMPONENTS, Rules, Unreadable};
@@ -35,8 +35,12 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// `types` are the plurals of the types that it may refer to.
-    pub(crate) fn read(fields: &Fields<'_>, types: &[String]) -> Result<Self, Unreadable> {
+    /// `types` are the plurals of the types that it may refer to; what stays as it is `kept` from what it was.
+    pub(crate) fn read(
+        fields: &Fields<'_>,
+        types: &[String],
+        kept: Kept<'_, Cluster>,
+    ) -> Result<Self, Unreadable> {
         let text = |name| fields.required::<Box<str>>(name).map(Arc::from);
         let labels: BTreeMap<Box<str>, Box<str>> = fields.or_default("labels")?;
         let id = text("id")?;
@@ -51,7 +55,7 @@ impl Cluster {
                 labels.into_iter().map(|(key, value)| (key.into(), value.into())).collect(),
             ),
             kubernetes_version: fields.optional::<Option<_>>("kubernetes_version")?.flatten(),
-            layer: Layer::read(fields, types)?,
+            layer: Layer::read(fields, types, kept.map(|known| &known.layer))?,
             expiring: expiring(fields, types)?,
         })
     }

@@ -11,6 +11,38 @@ use crate::Unreadable;
 /// The fields of a JSON object, not read yet.
 pub(crate) struct Fields<'a>(BTreeMap<String, &'a RawValue>);
 
+/// What was read of a document before some of its fields were written anew, so that the others need not be read
+/// again.
+pub(crate) struct Kept<'a, T>(Option<(&'a T, &'a dyn Fn(&str) -> bool)>);
+
+impl<T> Clone for Kept<'_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Kept<'_, T> {}
+
+impl<'a, T> Kept<'a, T> {
+    /// Where nothing is known of the document.
+    pub(crate) const NOTHING: Self = Kept(None);
+
+    /// `known`, of which the fields are the same that `stays` says.
+    pub(crate) fn of(known: &'a T, stays: &'a dyn Fn(&str) -> bool) -> Self {
+        Kept(Some((known, stays)))
+    }
+
+    /// Where the field `name` stays, of what it is a part.
+    pub(crate) fn field(self, name: &str) -> Option<&'a T> {
+        self.0.filter(|(_, stays)| stays(name)).map(|(known, _)| known)
+    }
+
+    /// A part of it.
+    pub(crate) fn map<U>(self, part: impl FnOnce(&'a T) -> &'a U) -> Kept<'a, U> {
+        Kept(self.0.map(|(known, stays)| (part(known), stays)))
+    }
+}
+
 impl<'a> Fields<'a> {
     pub(crate) fn of(body: &'a [u8]) -> Result<Self, Unreadable> {
         let fields = serde_json::from_slice(body);

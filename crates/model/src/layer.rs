@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::component::{Delivery, check_release};
 use crate::expiry::Expiry;
-use crate::fields::Fields;
+use crate::fields::{Fields, Kept};
 use crate::patch_key::{check_helm_keys, check_substitute_keys};
 use crate::patches::Patches;
 use crate::reference::{ComponentReference, REMARKS, Reference, Written, write_text};
@@ -31,23 +31,62 @@ pub struct Layer {
 
 impl Layer {
     /// Reads the layer that a document has among its `fields`; `types` are the plurals of the types that it
-    /// may refer to.
-    pub(crate) fn read(fields: &Fields<'_>, types: &[String]) -> Result<Self, Unreadable> {
+    /// may refer to. What stays as it is `kept` from the layer that it had.
+    pub(crate) fn read(
+        fields: &Fields<'_>,
+        types: &[String],
+        kept: Kept<'_, Layer>,
+    ) -> Result<Self, Unreadable> {
         let mut references = BTreeMap::new();
         for plural in types {
-            if let Some(mut list) = fields.optional::<Vec<_>>(plural)? {
+            let list = match kept.field(plural) {
+                Some(known) => known.references.get(plural.as_str()).cloned(),
+                None => fields.optional::<Vec<_>>(plural)?,
+            };
+            if let Some(mut list) = list {
                 list.shrink_to_fit();
                 references.insert(plural.clone(), list);
             }
         }
-        let mut platform_components: Vec<_> = fields.or_default(PLATFORM_COMPONENTS)?;
+        let mut platform_components = match kept.field(PLATFORM_COMPONENTS) {
+            Some(known) => known.platform_components.clone(),
+            None => fields.or_default(PLATFORM_COMPONENTS)?,
+        };
         platform_components.shrink_to_fit();
         Ok(Layer {
             platform_components,
             references: by_id(references),
-            patches: by_id(fields.or_default(PATCHES)?),
-            unset_patches: by_id(fields.or_default(UNSET_PATCHES)?),
+            patches: match kept.field(PATCHES) {
+                Some(known) => known.patches.clone(),
+                None => by_id(fields.or_default(PATCHES)?),
+            },
+            unset_patches: match kept.field(UNSET_PATCHES) {
+                Some(known) => known.unset_patches.clone(),
+                None => by_id(fields.or_default(UNSET_PATCHES)?),
+            },
         })
+    }
+
+    /// The same as values.
+    pub(crate) fn to_values(&self) -> Body {
+        let mut fields = Body::new();
+        if !self.platform_components.is_empty() {
+            fields.insert(PLATFORM_COMPONENTS.into(), values(&self.platform_components));
+        }
+        fields.extend(
+            self.references.iter().map(|(plural, references)| (plural.to_string(), values(references))),
+        );
+        if !self.patches.is_empty() {
+            let patches = self.patches.iter();
+            let patches = patches.map(|(id, patches)| (id.to_string(), patches.to_value()));
+            fields.insert(PATCHES.into(), Value::Object(patches.collect()));
+        }
+        if !self.unset_patches.is_empty() {
+            let unset = self.unset_patches.iter();
+            let unset = unset.map(|(id, keys)| (id.to_string(), keys.iter().map(String::as_str).collect()));
+            fields.insert(UNSET_PATCHES.into(), Value::Object(unset.collect()));
+        }
+        fields
     }
 
     /// The fields of a document that say this, as JSON by their names. What is there and empty is not
@@ -141,6 +180,10 @@ impl Layer {
         }
         found
     }
+}
+
+fn values(references: &[impl Written]) -> Value {
+    references.iter().map(Written::to_value).collect()
 }
 
 fn list(references: &[impl Written]) -> String {

@@ -4,10 +4,10 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use crate::Resource;
 use crate::fields::Fields;
 use crate::layer::Layer;
 use crate::reference::write_text;
+use crate::{Body, Resource};
 
 /// The body of a document, byte for byte, beside its parsed form.
 #[derive(Debug)]
@@ -38,6 +38,16 @@ impl PackedBody {
             }
             (Packed::Whole(body) | Packed::WithoutLayer(body), _) => Cow::Borrowed(body),
         }
+    }
+
+    /// The same as a value.
+    pub fn to_value(&self, resource: &Resource) -> Body {
+        let (Packed::Whole(body) | Packed::WithoutLayer(body)) = &self.0;
+        let mut fields: Body = serde_json::from_slice(body).unwrap_or_default();
+        if let (Packed::WithoutLayer(_), Some(layer)) = (&self.0, layer_of(resource)) {
+            fields.extend(layer.to_values());
+        }
+        fields
     }
 }
 
@@ -83,6 +93,7 @@ mod tests {
         let resource = Types::built_in().of(CLUSTERS).unwrap().read(body.as_bytes()).unwrap();
         let packed = PackedBody::of(body.as_bytes(), &resource);
         assert_eq!(String::from_utf8_lossy(&packed.get(&resource)), body);
+        assert_eq!(packed.to_value(&resource), serde_json::from_str::<Body>(body).unwrap());
         match packed.0 {
             Packed::Whole(body) => (body.len(), true),
             Packed::WithoutLayer(rest) => (rest.len(), false),

@@ -4,7 +4,7 @@ use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 use serde_json::Number;
 
-use crate::fields::Fields;
+use crate::fields::{Fields, Kept};
 use crate::layer::Layer;
 use crate::{Body, Cluster, Selector, Unreadable, Violation};
 
@@ -42,7 +42,8 @@ impl Profile {
         let selector: String = fields.required("selector")?;
         let selector = selector.parse().map_err(|error| Unreadable(format!("`selector`: {error}")))?;
         let Priority(priority) = fields.or_default("priority")?;
-        Ok(Profile { id: fields.required("id")?, selector, priority, layer: Layer::read(fields, types)? })
+        let layer = Layer::read(fields, types, Kept::NOTHING)?;
+        Ok(Profile { id: fields.required("id")?, selector, priority, layer })
     }
 
     /// What JSON Schema cannot say of a profile by itself.

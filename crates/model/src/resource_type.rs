@@ -7,7 +7,7 @@ use jsonschema::{JsonType, ValidationError, Validator};
 use serde_json::Value;
 
 use crate::change::{Key, Part};
-use crate::fields::Fields;
+use crate::fields::{Fields, Kept};
 use crate::text::check_text;
 use crate::type_definition::{TypeDefinition, default_of, validator};
 use crate::violation::Violation;
@@ -212,7 +212,7 @@ impl ResourceType {
     pub fn read(&self, body: &[u8]) -> Result<Resource, Unreadable> {
         let types = &self.declared.references;
         Ok(match self.declared.role {
-            Role::Cluster => Resource::Cluster(Cluster::read(&Fields::of(body)?, types)?.into()),
+            Role::Cluster => return self.read_over(body, None, &|_| false),
             Role::Profile => Resource::Profile(Profile::read(&Fields::of(body)?, types)?.into()),
             _ => {
                 let body = serde_json::from_slice(body);
@@ -220,6 +220,24 @@ impl ResourceType {
                     .parse(body.map_err(|error| Unreadable(format!("is not a JSON object: {error}")))?);
             }
         })
+    }
+
+    /// The same of a body that takes the place of `known`'s, and in which the fields are as they were of which
+    /// `stays` says so.
+    pub fn read_over(
+        &self,
+        body: &[u8],
+        known: Option<&Resource>,
+        stays: &dyn Fn(&str) -> bool,
+    ) -> Result<Resource, Unreadable> {
+        if self.declared.role != Role::Cluster {
+            return self.read(body);
+        }
+        let kept = match known {
+            Some(Resource::Cluster(known)) => Kept::of(&**known, stays),
+            _ => Kept::NOTHING,
+        };
+        Ok(Resource::Cluster(Cluster::read(&Fields::of(body)?, &self.declared.references, kept)?.into()))
     }
 
     /// The same of a body that was taken apart already.
@@ -269,19 +287,49 @@ impl ResourceType {
 
     /// Everything that is wrong with a whole document, judged alone.
     pub fn validate(&self, body: &Body, rules: &Rules) -> Vec<Violation> {
-        let value = Value::Object(body.clone());
+        self.judge(body, &Value::Object(body.clone()), self.parse(body.clone()).as_ref(), rules)
+    }
+
+    /// Everything that is wrong with `body`, which is read as `resource`, in what it says otherwise than `stored`,
+    /// which it takes the place of: a cluster is long, and most of it stays as it is. What is wrong with both may
+    /// be left out.
+    pub fn validate_rewrite(
+        &self,
+        body: &Body,
+        resource: Result<&Resource, &Unreadable>,
+        stored: &Body,
+        rules: &Rules,
+    ) -> Vec<Violation> {
+        let judged = match self.declared.role {
+            Role::Cluster | Role::Profile => rewritten_fields(body, stored),
+            // One field may say what another one has to be.
+            _ => body.clone(),
+        };
+        self.judge(body, &Value::Object(judged), resource, rules)
+    }
+
+    /// What is wrong with what `judged` has of `body`, and with the `resource` that it is.
+    fn judge(
+        &self,
+        body: &Body,
+        judged: &Value,
+        resource: Result<&Resource, &Unreadable>,
+        rules: &Rules,
+    ) -> Vec<Violation> {
         let mut found: Vec<_> =
-            self.validator.iter_errors(&value).flat_map(|error| self.explain(&error)).collect();
+            self.validator.iter_errors(judged).flat_map(|error| self.explain(&error)).collect();
         found.extend(self.oversized(body));
         found.extend(self.selectors(body));
-        check_text(&value, "", &mut found);
-        match self.parse(body.clone()) {
+        check_text(judged, "", &mut found);
+        match resource {
             Ok(Resource::Cluster(cluster)) => found.extend(cluster.check(body, rules)),
             Ok(Resource::Profile(profile)) => found.extend(profile.check(body)),
             Ok(Resource::Component(component)) => found.extend(component.check()),
             Ok(Resource::Type(definition)) => found.extend(definition.check(body)),
             Ok(_) => {}
-            Err(unreadable) if found.is_empty() => found.push(Violation::new("", "unreadable", unreadable.0)),
+            Err(unreadable) if found.is_empty() => {
+                found.push(Violation::new("", "unreadable", unreadable.0.clone()));
+            }
             // The schema has said why already.
             Err(_) => {}
         }
@@ -358,6 +406,15 @@ impl std::fmt::Debug for ResourceType {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_tuple("ResourceType").field(&self.plural()).finish()
     }
+}
+
+/// `body` without the lists and objects that are the same in `stored`: a schema of ours judges each by itself.
+fn rewritten_fields(body: &Body, stored: &Body) -> Body {
+    let is_judged = |field: &str, value: &Value| {
+        !(value.is_array() || value.is_object()) || stored.get(field) != Some(value)
+    };
+    let judged = body.iter().filter(|(field, value)| is_judged(field, value));
+    judged.map(|(field, value)| (field.clone(), value.clone())).collect()
 }
 
 fn said_min_reader(schema: &Value) -> Option<u64> {
@@ -557,6 +614,36 @@ mod tests {
         let text = "x".repeat(200_000);
         assert!(wrong("namespaces", json!({"id": "a", "annotations": {"a": text}})).is_empty());
         insta::assert_snapshot!(wrong("namespaces", json!({"id": "a", "annotations": {"a": text, "b": text}})), @"/annotations: holds 400002 bytes in all; Kubernetes takes at most 262000 (too_large)");
+    }
+
+    #[test]
+    fn a_rewrite_is_judged_by_what_it_changes() {
+        let types = Types::built_in();
+        let kind = types.of("clusters").unwrap();
+        let required = kind.schema()["required"].as_array().unwrap();
+        for field in required.iter().map(|field| field.as_str().unwrap()) {
+            assert_eq!(kind.schema()["properties"][field]["type"], "string", "{field} could be left out");
+        }
+        let stored = json!({
+            "id": "c", "cluster_name": "c", "cluster_dns": "c.example.com", "environment": "dev",
+            "aliases": ["old.example.com"], "namespaces": [{"id": "N"}],
+            "patches": {"a": {"k": "1"}}, "unset_patches": {"b": ["x"]}, "future": {"x": 1}
+        });
+        let object = |value: &Value| value.as_object().unwrap().clone();
+        let wrong = |changes: Value| {
+            let mut body = object(&stored);
+            body.extend(object(&changes));
+            let resource = kind.parse(body.clone());
+            let found = kind.validate_rewrite(&body, resource.as_ref(), &object(&stored), &Rules::default());
+            found.into_iter().map(|violation| violation.pointer).collect::<Vec<_>>()
+        };
+        assert_eq!(wrong(json!({"node_count": 3})), [""; 0]);
+        assert_eq!(wrong(json!({"node_count": "3"})), ["/node_count"]);
+        assert_eq!(wrong(json!({"cluster_dns": "old.example.com"})), ["/aliases/0"]);
+        assert_eq!(wrong(json!({"unset_patches": {"a": ["k"]}})), ["/unset_patches/a"]);
+        assert_eq!(wrong(json!({"patches": {"b": {"x": "1"}}})), ["/unset_patches/b"]);
+        assert_eq!(wrong(json!({"namespaces": [{"id": "N"}, {"id": "m"}]})), ["/namespaces/0/id"]);
+        assert_eq!(wrong(json!({"future": {"x": 2}})), ["/future"]);
     }
 
     #[test]

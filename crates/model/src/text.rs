@@ -1,6 +1,8 @@
 //! What no document may hold anywhere, because something between us and the cluster would not carry it
 //! unchanged: the Flux Operator passes inputs through YAML and through 64-bit floats.
 
+use std::fmt;
+
 use serde_json::Value;
 
 use crate::violation::Violation;
@@ -17,7 +19,24 @@ const MAX_EXACT: u64 = 1 << 53;
 
 /// Everything in `value` that would not arrive as written; `pointer` is where it stands.
 pub(crate) fn check_text(value: &Value, pointer: &str, found: &mut Vec<Violation>) {
-    check_below(value, pointer, 0, found);
+    check_below(value, &Place::Start(pointer), 0, found);
+}
+
+/// Where a value stands. Hardly ever is it said, so that it is written only then.
+enum Place<'a> {
+    Start(&'a str),
+    Item(&'a Place<'a>, usize),
+    Field(&'a Place<'a>, &'a str),
+}
+
+impl fmt::Display for Place<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Place::Start(pointer) => f.write_str(pointer),
+            Place::Item(list, at) => write!(f, "{list}/{at}"),
+            Place::Field(object, key) => write!(f, "{object}/{}", key.replace('~', "~0").replace('/', "~1")),
+        }
+    }
 }
 
 /// How many bytes `json` has once Go has written it, as Flux does before it stores or renders it:
@@ -26,17 +45,17 @@ pub fn length_in_go(json: &[u8]) -> usize {
     json.len() + 5 * json.iter().filter(|byte| matches!(byte, b'<' | b'>' | b'&')).count()
 }
 
-fn check_below(value: &Value, pointer: &str, depth: usize, found: &mut Vec<Violation>) {
+fn check_below(value: &Value, place: &Place<'_>, depth: usize, found: &mut Vec<Violation>) {
     if depth > MAX_DEPTH {
         let message = format!("stands more than {MAX_DEPTH} objects and lists deep");
-        return found.push(Violation::new(pointer, "too_deep", message));
+        return found.push(Violation::new(place.to_string(), "too_deep", message));
     }
     match value {
         Value::String(text) => {
             if let Some(c) = text.chars().find(|c| !carried(*c)) {
                 let message =
                     format!("holds the character U+{:04X}, which Flux does not carry", u32::from(c));
-                found.push(Violation::new(pointer, "character", message));
+                found.push(Violation::new(place.to_string(), "character", message));
             }
         }
         Value::Number(number) => {
@@ -47,33 +66,39 @@ fn check_below(value: &Value, pointer: &str, depth: usize, found: &mut Vec<Viola
                 let message = format!(
                     "{number} would lose digits on its way through Flux, which counts in 64-bit floats"
                 );
-                found.push(Violation::new(pointer, "number", message));
+                found.push(Violation::new(place.to_string(), "number", message));
             }
         }
         Value::Array(items) => {
             for (at, item) in items.iter().enumerate() {
-                check_below(item, &format!("{pointer}/{at}"), depth + 1, found);
+                check_below(item, &Place::Item(place, at), depth + 1, found);
             }
         }
         Value::Object(fields) => {
             for (key, field) in fields {
-                let below = format!("{pointer}/{}", key.replace('~', "~0").replace('/', "~1"));
-                if length_in_go(Value::from(key.as_str()).to_string().as_bytes()) > MAX_KEY_BYTES {
+                let below = Place::Field(place, key);
+                if is_too_long(key) {
                     let message =
                         format!("a key has at most {MAX_KEY_BYTES} bytes, with what must be escaped");
-                    found.push(Violation::new(pointer, "key", message));
+                    found.push(Violation::new(place.to_string(), "key", message));
                 } else if let Some(c) = key.chars().find(|c| !carried(*c)) {
                     let message = format!(
                         "a key holds the character U+{:04X}, which Flux does not carry",
                         u32::from(c)
                     );
-                    found.push(Violation::new(&below, "character", message));
+                    found.push(Violation::new(below.to_string(), "character", message));
                 }
                 check_below(field, &below, depth + 1, found);
             }
         }
         Value::Null | Value::Bool(_) => {}
     }
+}
+
+fn is_too_long(key: &str) -> bool {
+    let written = || length_in_go(Value::from(key).to_string().as_bytes());
+    // Six bytes for each is the most that any writing of it takes.
+    key.len() * 6 + 2 > MAX_KEY_BYTES && written() > MAX_KEY_BYTES
 }
 
 /// Whether YAML keeps `c` as it is. Line breaks other than the usual are read as spaces.

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::fields::Fields;
+use crate::fields::{Fields, Kept};
 use crate::{Body, Cluster, Unreadable};
 
 /// A deleted cluster. Its id and DNS names stay its own.
@@ -57,7 +57,7 @@ impl Tombstone {
         let aliases = aliases.filter_map(Value::as_str).map(String::from).collect();
         let held = held.then(|| {
             let body = serde_json::to_vec(&cluster).map_err(|error| Unreadable(error.to_string()))?;
-            Cluster::read(&Fields::of(&body)?, types).map(Box::new)
+            Cluster::read(&Fields::of(&body)?, types, Kept::NOTHING).map(Box::new)
         });
         let held = held.transpose()?;
         Ok(Tombstone { id, cluster_dns, aliases, cluster, held })

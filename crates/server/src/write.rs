@@ -112,7 +112,7 @@ pub(crate) fn check(head: &Head, ask: &Ask, id: EntryId, removal_limit: usize) -
         return Ok(Checked::Nothing(Outcome::Done(Box::new(done))));
     }
     // What nobody could follow must never be stored.
-    let next = head.fleet.apply(head.position.revision + 1, &prepared.documents);
+    let next = prepared.next(&head.fleet);
     let next = next.map_err(|error| ApiError::internal(format_args!("cannot be followed: {error}")))?;
     let change_set = change_set(ask, id, operations, prepared);
     Ok(Checked::Changes { change_set: Box::new(change_set), next: Box::new(next) })
@@ -120,6 +120,9 @@ pub(crate) fn check(head: &Head, ask: &Ask, id: EntryId, removal_limit: usize) -
 
 impl Condition {
     fn check(&self, fleet: &Fleet) -> Result<(), ApiError> {
+        if self.precondition == Precondition::default() {
+            return Ok(());
+        }
         let document = fleet.get(&self.key);
         let tag = document.and_then(|document| match &self.part {
             None => Some(EntityTag::of(document.revision(), &document.body())),

@@ -1,5 +1,6 @@
 //! What a cluster gets, its profiles worked in, and what Flux would choke on there.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use flux_resourceset_model::change::Key;
@@ -9,53 +10,79 @@ use flux_resourceset_model::{
 };
 use serde_json::Value;
 
-use crate::answer::AnswerSize;
 use crate::check::layer::{deliveries, overrides, references, versions};
 use crate::fleet::Fleet;
-use crate::input::{ClusterBlock, ComponentInput, InputSource};
+use crate::input::{ClusterBlock, ComponentInput, InputSource, Target};
 use crate::layered::Said;
 use crate::requirement::requirements;
+use crate::scope::Scope;
 use crate::{MAX_ANSWER_BYTES, MAX_INPUTS};
 
 /// What a provider's status may take: etcd's limit of 1.5 MiB for one object, less what else is in it.
 const MAX_STATUS_BYTES: usize = 1_400_000;
 
-pub(super) fn cluster_violations(fleet: &Fleet, cluster: &Cluster, broken: &BTreeSet<Key>) -> Vec<Violation> {
+/// How many bytes Go makes of one at most.
+const LONGEST_IN_GO: usize = 6;
+
+/// What is wrong with what is in `scope`.
+pub(super) fn cluster_violations(
+    fleet: &Fleet,
+    cluster: &Cluster,
+    broken: &BTreeSet<Key>,
+    scope: &Scope<'_>,
+) -> Vec<Violation> {
     let mut found = references(fleet, &cluster.layer, broken);
-    found.extend(versions(fleet, &cluster.layer));
-    let Some(components) = fleet.resource_type(PLATFORM_COMPONENTS) else { return found };
+    if let Some(components) = fleet.resource_type(PLATFORM_COMPONENTS)
+        && scope.holds_some(PLATFORM_COMPONENTS)
+    {
+        found.extend(component_violations(fleet, cluster, components, scope));
+    }
+    found.extend(overridden(fleet, cluster, scope));
+    let polled = fleet.types().iter().filter(|kind| kind.flux_path().is_some());
+    let polled = polled.filter(|kind| scope.holds_some(kind.plural()));
+    found.extend(polled.filter_map(|kind| answer_size(fleet, cluster, kind)));
+    found
+}
+
+fn component_violations(
+    fleet: &Fleet,
+    cluster: &Cluster,
+    components: &ResourceType,
+    scope: &Scope<'_>,
+) -> Vec<Violation> {
+    let mut found = versions(fleet, &cluster.layer);
     let assigned: Vec<Assigned<'_>> = fleet
         .sources(cluster, components, |_| true)
         .filter_map(|source| Assigned::of(cluster, source))
         .collect();
     let by_id: BTreeMap<_, _> = assigned.iter().map(|one| (one.input.id, one)).collect();
     for one in &assigned {
+        // Of others, too, since it may be what they need that changes.
         let mut wrong = dependencies(fleet, &by_id, one);
         wrong.extend(requirements(fleet, cluster, &by_id, one));
         if !wrong.is_empty() {
             found.extend(Place::of(fleet, cluster, PLATFORM_COMPONENTS, one.input.id).all(wrong));
         }
-        found.extend(values(fleet, cluster, one));
+        if scope.holds(PLATFORM_COMPONENTS, one.input.id) {
+            found.extend(values(fleet, cluster, one));
+        }
     }
-    found.extend(deliveries(fleet, &cluster.layer));
-    found.extend(overridden(fleet, cluster));
+    found.extend(deliveries(fleet, &cluster.layer, |id| scope.holds(PLATFORM_COMPONENTS, id)));
     found.extend(shared_releases(fleet, cluster, &assigned));
-    let polled = fleet.types().iter().filter(|kind| kind.flux_path().is_some());
-    found.extend(polled.filter_map(|kind| answer_size(fleet, cluster, kind)));
     found
 }
 
 /// A component that a cluster gets.
 pub(crate) struct Assigned<'a> {
-    pub(crate) catalog: &'a Component,
+    pub(crate) catalog: Target<'a, Component>,
     pub(crate) input: ComponentInput<'a>,
 }
 
 impl<'a> Assigned<'a> {
     fn of(cluster: &'a Cluster, source: InputSource<'a>) -> Option<Self> {
         let InputSource::Component(said, patches, catalog) = source else { return None };
-        let (cluster, catalog) = (ClusterBlock::of(cluster), catalog.is);
-        Some(Assigned { catalog, input: ComponentInput::merge(cluster, said, patches, catalog) })
+        let input = ComponentInput::merge(ClusterBlock::of(cluster), said, patches, catalog.is);
+        Some(Assigned { catalog, input })
     }
 }
 
@@ -110,9 +137,10 @@ impl Place {
 
 /// What is wrong with what the cluster says instead of definitions, and with what its layers say together.
 /// What a profile says by itself is judged there.
-fn overridden(fleet: &Fleet, cluster: &Cluster) -> Vec<Violation> {
+fn overridden(fleet: &Fleet, cluster: &Cluster, scope: &Scope<'_>) -> Vec<Violation> {
     let mut found = Vec::new();
-    for kind in fleet.types().iter().filter(|kind| !kind.overridable().is_empty()) {
+    let overridable = fleet.types().iter().filter(|kind| !kind.overridable().is_empty());
+    for kind in overridable.filter(|kind| scope.holds_some(kind.plural())) {
         let plural = kind.plural();
         let mut profiles: BTreeMap<&str, usize> = BTreeMap::new();
         let layers = fleet.profiles_of(&cluster.id).map(|profile| &profile.layer);
@@ -180,7 +208,7 @@ fn dependencies(
             ("dependency_delivery", message)
         })
     };
-    let found = one.catalog.depends_on.iter().filter_map(judge);
+    let found = one.catalog.is.depends_on.iter().filter_map(judge);
     found.map(|(code, message)| Violation::new("", code, message)).collect()
 }
 
@@ -209,6 +237,13 @@ fn values(fleet: &Fleet, cluster: &Cluster, one: &Assigned<'_>) -> Vec<Violation
     };
     // Each patch stands there as written and escaped.
     let patches: usize = patches.values().map(|value| 2 * value.len() + BYTES_FOR_A_KEY).sum();
+    let is_catalog_entrys =
+        matches!(&input.release, Cow::Borrowed(release) if std::ptr::eq(*release, &one.catalog.is.release));
+    // Of most clusters the values are a part of what the catalog has ready, and small.
+    let longest = patches + one.catalog.ready.len() * LONGEST_IN_GO;
+    if is_catalog_entrys && longest <= MAX_CONFIG_MAP_BYTES {
+        return found;
+    }
     let bytes = patches + length_in_go(values.to_string().as_bytes());
     if bytes > MAX_CONFIG_MAP_BYTES {
         let message = format!(
@@ -243,7 +278,10 @@ fn shared_releases(fleet: &Fleet, cluster: &Cluster, assigned: &[Assigned<'_>]) 
 }
 
 fn answer_size(fleet: &Fleet, cluster: &Cluster, kind: &ResourceType) -> Option<Violation> {
-    let AnswerSize { bytes, stored, inputs } = fleet.size(cluster, kind);
+    let (answer, inputs) = fleet.full_answer(cluster, kind);
+    let bytes = answer.len();
+    // Seldom is it large enough to be counted character by character.
+    let stored = if bytes * LONGEST_IN_GO > MAX_STATUS_BYTES { length_in_go(&answer) } else { bytes };
     let message = if inputs > MAX_INPUTS {
         format!("the cluster would get {inputs} inputs; Flux takes {MAX_INPUTS} and drops the rest unsaid")
     } else if bytes > MAX_ANSWER_BYTES {

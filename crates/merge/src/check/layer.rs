@@ -15,7 +15,7 @@ use crate::layered::Said;
 pub(super) fn profile_violations(fleet: &Fleet, profile: &Profile, broken: &BTreeSet<Key>) -> Vec<Violation> {
     let layer = &profile.layer;
     let mut found = references(fleet, layer, broken);
-    found.extend(deliveries(fleet, layer));
+    found.extend(deliveries(fleet, layer, |_| true));
     found.extend(versions(fleet, layer));
     for (plural, references) in &layer.references {
         for (at, reference) in references.iter().enumerate() {
@@ -29,9 +29,9 @@ pub(super) fn profile_violations(fleet: &Fleet, profile: &Profile, broken: &BTre
 
 pub(super) fn references(fleet: &Fleet, layer: &Layer, broken: &BTreeSet<Key>) -> Vec<Violation> {
     let mut seen = BTreeSet::new();
-    let targets = layer.targets().filter(|target| seen.insert(*target));
-    let missing = targets.map(|(plural, id)| Key::new(plural, id));
-    let missing = missing.filter(|key| fleet.get(key).is_none() && !broken.contains(key));
+    let missing = layer.targets().filter(|(plural, id)| !fleet.has(plural, id));
+    let missing = missing.filter(|target| seen.insert(*target)).map(|(plural, id)| Key::new(plural, id));
+    let missing = missing.filter(|key| !broken.contains(key));
     let said = |key: Key| {
         let message = format!("{key} does not exist");
         places(layer, &key)
@@ -63,10 +63,11 @@ fn places(layer: &Layer, key: &Key) -> Vec<String> {
     pointers
 }
 
-/// What is wrong with what `layer` says of components, by how they are delivered.
-pub(super) fn deliveries(fleet: &Fleet, layer: &Layer) -> Vec<Violation> {
-    let referred = layer.platform_components.iter().map(|reference| &reference.id);
-    let ids: BTreeSet<&Arc<str>> = referred.chain(layer.patches.keys()).collect();
+/// What is wrong with what `layer` says of the components `wanted`, by how they are delivered.
+pub(super) fn deliveries(fleet: &Fleet, layer: &Layer, wanted: impl Fn(&str) -> bool) -> Vec<Violation> {
+    let referred = layer.platform_components.iter().filter(|reference| !reference.release.is_empty());
+    let referred = referred.map(|reference| &reference.id);
+    let ids: BTreeSet<&Arc<str>> = referred.chain(layer.patches.keys()).filter(|id| wanted(id)).collect();
     let known = ids.into_iter().filter_map(|id| Some((id, fleet.component(id)?)));
     known.flat_map(|(id, component)| layer.check_delivery(id, component.delivery)).collect()
 }

@@ -98,13 +98,14 @@ impl Fleet {
     }
 
     pub(super) fn settle_undisputed(&mut self) -> Result<(), LoadError> {
-        for id in self.settle() {
-            if let Some(clash) = self.clashes(&id).next() {
-                let profile = Key::new(PROFILES, &clash.profiles[0]);
-                return Err(LoadError::new(&profile, format!("{} for {id}", clash.sentence())));
-            }
-        }
-        Ok(())
+        self.settle().iter().try_for_each(|id| self.refuse_clash(id))
+    }
+
+    /// Refuses profiles between which nothing decides for the cluster `id`.
+    pub(super) fn refuse_clash(&self, id: &str) -> Result<(), LoadError> {
+        let Some(clash) = self.clashes(id).next() else { return Ok(()) };
+        let profile = Key::new(PROFILES, &clash.profiles[0]);
+        Err(LoadError::new(&profile, format!("{} for {id}", clash.sentence())))
     }
 
     /// What nothing decides for the cluster `id`.

@@ -6,33 +6,7 @@ use flux_resourceset_model::change::Key;
 use flux_resourceset_model::{CLUSTERS, PROFILES, RESOURCE_TYPES, TOMBSTONES};
 
 use crate::fleet::Fleet;
-
-/// What of a cluster may have changed.
-#[derive(Debug, Default, PartialEq)]
-pub(crate) struct Scope<'a> {
-    /// Everything, and its entry in the list of clusters.
-    pub(crate) whole: bool,
-    /// Every input of these types, and how they are ordered.
-    kinds: BTreeSet<&'a str>,
-    /// These inputs, by type and id, in order.
-    inputs: Vec<(&'a str, &'a str)>,
-}
-
-impl Scope<'_> {
-    /// Whether the input `id` of the type `kind` may have changed.
-    pub(crate) fn holds(&self, kind: &str, id: &str) -> bool {
-        self.holds_all(kind) || self.inputs.binary_search(&(kind, id)).is_ok()
-    }
-
-    /// Whether any input of the type `kind` may have.
-    pub(crate) fn holds_some(&self, kind: &str) -> bool {
-        self.holds_all(kind) || self.inputs.iter().any(|(plural, _)| *plural == kind)
-    }
-
-    fn holds_all(&self, kind: &str) -> bool {
-        self.whole || self.kinds.contains(kind)
-    }
-}
+use crate::scope::Scope;
 
 /// The clusters, held ones too, whose answers may have changed, by id. Who refers to something only
 /// before is a changed document itself.
@@ -46,28 +20,24 @@ pub(crate) fn affected<'a>(
         if key.kind == RESOURCE_TYPES {
             // What a schema says of its defaults is in every input of the type.
             for (id, cluster) in of_type(after, &key.id) {
-                scopes.entry(cluster).or_default().inputs.push((&key.id, id));
+                scopes.entry(cluster).or_default().add_input(&key.id, id);
             }
         } else if key.kind == PROFILES {
             // What it brings stands before and after other inputs of the type.
             let kinds = spoken_of(before, after, &key.id);
             for cluster in [before, after].into_iter().flat_map(|fleet| fleet.audience(&key.id)) {
-                scopes.entry(cluster).or_default().kinds.extend(&kinds);
+                scopes.entry(cluster).or_default().add_kinds(&kinds);
             }
         } else if is_clusters(key) {
-            scopes.entry(&key.id).or_default().whole = true;
+            let [was, now] = [before, after].map(|fleet| fleet.cluster(&key.id));
+            scopes.entry(&key.id).or_default().add_document(was, now);
         } else if is_polled(after, key) {
             for cluster in getting(after, key) {
-                // The changed documents come in order.
-                scopes.entry(cluster).or_default().inputs.push((&key.kind, &key.id));
+                scopes.entry(cluster).or_default().add_input(&key.kind, &key.id);
             }
         }
     }
-    for scope in scopes.values_mut() {
-        scope.inputs.sort_unstable();
-        scope.inputs.dedup();
-    }
-    let mut scopes: Vec<_> = scopes.into_iter().collect();
+    let mut scopes: Vec<_> = scopes.into_iter().map(|(id, scope)| (id, scope.settled())).collect();
     scopes.sort_unstable_by_key(|(id, _)| *id);
     scopes
 }

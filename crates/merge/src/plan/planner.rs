@@ -11,13 +11,13 @@ use crate::difference::{FieldChange, difference, fields_of};
 use crate::fleet::Fleet;
 use crate::input::{Input, to_value};
 use crate::list::Listed;
-use crate::plan::affected::Scope;
 use crate::plan::digest::Digest;
 use crate::plan::hidden::HiddenChanges;
 use crate::plan::kind::EffectKind;
 use crate::plan::rows::{Row, Rows, Subject};
 use crate::plan::warnings::Warnings;
 use crate::plan::{Destruction, Effect, Frozen, Plan};
+use crate::scope::Scope;
 
 /// The path under which an effect shows the order of inputs.
 const ORDER: &str = "inputs";
@@ -93,7 +93,7 @@ impl<'a> Planner<'a> {
     pub(crate) fn add(&mut self, id: &'a str, scope: &Scope<'a>) {
         let subject = Subject { id, was: self.before.subject(id), now: self.after.subject(id) };
         let mut changes = false;
-        if scope.whole {
+        if scope.document {
             self.warnings.cluster(subject);
             changes |= self.entry(subject);
         }

@@ -6,7 +6,7 @@ use flux_resourceset_model::{Cluster, ResourceType};
 
 use crate::fleet::Fleet;
 use crate::input::{ClusterBlock, Input, InputSource};
-use crate::plan::affected::Scope;
+use crate::scope::Scope;
 
 /// A cluster as it was and as it will be; never twice nothing.
 #[derive(Clone, Copy)]

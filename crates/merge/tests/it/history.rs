@@ -20,10 +20,12 @@ impl History {
     }
 
     pub(crate) fn write(&mut self, operations: &[Operation]) -> Result<Vec<DocumentChange>, Refusal> {
-        let changes = self.fleet.prepare(operations)?.documents;
-        self.fleet =
-            self.fleet.apply(self.fleet.revision() + 1, &changes).expect("what is prepared can be followed");
-        Ok(changes)
+        let prepared = self.fleet.prepare(operations)?;
+        let followed = self.fleet.apply(self.fleet.revision() + 1, &prepared.documents);
+        let followed = followed.expect("what is prepared can be followed");
+        self.fleet = prepared.next(&self.fleet).expect("the writer follows it too");
+        assert_eq!((stored(&self.fleet), self.fleet.revision()), (stored(&followed), followed.revision()));
+        Ok(prepared.documents)
     }
 
     pub(crate) fn after(operations: &[Operation]) -> Self {

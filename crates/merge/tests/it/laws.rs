@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::history::{
     DNS_NAMES, History, PATHS, cluster_operation, documents, operation, operations, stored,
 };
-use crate::naive;
+use crate::naive::{self, SELECTORS};
 
 type Answers = BTreeMap<(&'static str, &'static str), Option<String>>;
 
@@ -113,6 +113,11 @@ proptest! {
         for (key, _, _) in stored(&fleet) {
             prop_assert!(anew.referrers(&key) == fleet.referrers(&key), "{}", key);
         }
+        for selector in SELECTORS {
+            let selector = selector.parse().unwrap();
+            prop_assert!(anew.selected_by(&selector).eq(fleet.selected_by(&selector)), "{:?}", selector);
+        }
+        prop_assert_eq!(anew.expiring(), fleet.expiring());
     }
 
     #[test]
