@@ -9,7 +9,7 @@ use flux_resourceset_model::Rules;
 use flux_resourceset_model::change::{Entry, READER_VERSION};
 use flux_resourceset_store::{Changes, Error, ErrorKind, Position, Snapshot, Store, StoreId};
 use tokio::task::spawn_blocking;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 
 use crate::seen::Seen;
 use crate::view::{Head, Moment, Mute, View};
@@ -299,14 +299,26 @@ pub(crate) fn describe(error: &Error) -> String {
     text
 }
 
+/// Returns when another process may have written, or it is time to ask anyway.
 async fn wait_for_change(view: &View, longest: Duration) {
-    if view.now().mute().is_some() {
-        return;
+    let until = Instant::now() + longest;
+    loop {
+        let state = view.now().as_ref().clone();
+        let Some(head) = state.head().filter(|_| state.mute().is_none()) else {
+            return match state.mute() {
+                Some(_) => (),
+                None => sleep_until(until).await,
+            };
+        };
+        // Elapsed or woken: both mean to ask again, unless it was this process that wrote, which serves that itself.
+        let changed = async {
+            head.store.wait(head.position.revision).await;
+            drop(view.committing().await);
+        };
+        let is_late = timeout_at(until, changed).await.is_err();
+        let newer = view.now().head().is_some_and(|now| now.goes_on_from(head));
+        if is_late || !newer {
+            return;
+        }
     }
-    let (store, revision) = match view.now().head() {
-        Some(head) => (head.store.clone(), head.position.revision),
-        None => return sleep(longest).await,
-    };
-    // Elapsed or woken: both mean to ask again.
-    let _ = timeout(longest, store.wait(revision)).await;
 }

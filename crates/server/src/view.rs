@@ -44,6 +44,13 @@ pub(crate) struct Head {
     pub(crate) confirmed: Moment,
 }
 
+impl Head {
+    /// Whether it is of the same store as `other`, and later.
+    pub(crate) fn goes_on_from(&self, other: &Head) -> bool {
+        Arc::ptr_eq(&self.store, &other.store) && self.position.revision > other.position.revision
+    }
+}
+
 /// What was served before this process was started, as it kept it.
 #[derive(Clone)]
 pub(crate) struct Kept {
@@ -203,6 +210,8 @@ pub(crate) struct View {
     files: ArcSwap<Option<Files>>,
     /// Held while the store is asked what is new.
     following: Mutex<()>,
+    /// Held while this process commits, until what it wrote is served.
+    committing: Mutex<()>,
     confirmed: Notify,
 }
 
@@ -260,6 +269,11 @@ impl View {
     /// While this is held, nobody follows the store.
     pub(crate) async fn following(&self) -> MutexGuard<'_, ()> {
         self.following.lock().await
+    }
+
+    /// While this is held, nobody else of this process commits.
+    pub(crate) async fn committing(&self) -> MutexGuard<'_, ()> {
+        self.committing.lock().await
     }
 
     /// Follows `head` from now on, whatever was followed before, since a person said so. Whoever calls

@@ -1,6 +1,6 @@
 //! The one writer of this process. Requests that wait together are checked one after another, each on what
-//! the one before leaves, and committed together if the store's head is still what they were checked against.
-//! Other processes are met by that commit.
+//! the one before leaves, and committed together if the store's head is still what they were checked against:
+//! other processes are met by that commit. While a group is committed, the next one is checked on what it leaves.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use flux_resourceset_model::change::{ChangeSet, Entry, EntryId};
 use flux_resourceset_store::{Changes, Committed, Error, ErrorKind, Position};
-use tokio::sync::{Mutex, oneshot};
+use tokio::sync::{Mutex, MutexGuard, oneshot};
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout};
 use uuid::Uuid;
@@ -48,12 +48,14 @@ pub(crate) struct Writer {
     /// On how many clusters a write may destroy something without being confirmed.
     removal_limit: usize,
     waiting: Locked<VecDeque<Waiting>>,
-    turn: Mutex<()>,
+    /// Held while a group is checked, and until it is its turn to be committed: what is there once the group
+    /// before it is stored.
+    ahead: Mutex<Option<Head>>,
 }
 
 impl Writer {
     pub(crate) fn new(view: Arc<View>, removal_limit: usize) -> Self {
-        Writer { view, removal_limit, waiting: Locked::default(), turn: Mutex::new(()) }
+        Writer { view, removal_limit, waiting: Locked::default(), ahead: Mutex::default() }
     }
 
     /// Writes, in a task of its own: whoever asked may go away meanwhile, and the commit still ends
@@ -64,16 +66,14 @@ impl Writer {
         self.waiting(|waiting| waiting.push_back(Waiting { ask, id, answer }));
         let writer = Arc::clone(self);
         // One task for each that waits, so that nobody is left waiting; who comes late finds nothing to do.
-        tokio::spawn(async move {
-            let _turn = writer.turn.lock().await;
-            writer.write_group().await;
-        });
+        tokio::spawn(async move { writer.write_group().await });
         answered.await.unwrap_or_else(|_| Err(ApiError::internal("the write ended early")))
     }
 
     /// Returns when no write is under way.
     pub(crate) async fn idle(&self) {
-        drop(self.turn.lock().await);
+        let _ahead = self.ahead.lock().await;
+        drop(self.view.committing().await);
     }
 
     fn waiting<T>(&self, change: impl FnOnce(&mut VecDeque<Waiting>) -> T) -> T {
@@ -83,6 +83,7 @@ impl Writer {
 
     /// Answers those that wait, or the first of them.
     async fn write_group(&self) {
+        let ahead = self.ahead.lock().await;
         let mut group: Vec<Waiting> = self.waiting(|waiting| {
             let longest = waiting.len().min(LONGEST_GROUP);
             waiting.drain(..longest).collect()
@@ -90,7 +91,10 @@ impl Writer {
         if group.is_empty() {
             return;
         }
-        let answers = self.answers(&mut group).await;
+        let answers = match self.answers(&mut group, ahead).await {
+            Ok(answers) => answers,
+            Err(error) => group.iter().map(|_| Err(error.clone())).collect(),
+        };
         for (waiting, answer) in group.into_iter().zip(answers) {
             // Whoever asked may be gone.
             let _ = waiting.answer.send(answer);
@@ -98,42 +102,51 @@ impl Writer {
     }
 
     /// What each of the group is told. Those that are too much for one commit wait again.
-    async fn answers(&self, group: &mut Vec<Waiting>) -> Vec<Answered> {
+    async fn answers(
+        &self,
+        group: &mut Vec<Waiting>,
+        mut ahead: MutexGuard<'_, Option<Head>>,
+    ) -> Result<Vec<Answered>, ApiError> {
+        let mut head = self.view.now().writable()?.clone();
+        if let Some(ahead) = ahead.take().filter(|ahead| ahead.goes_on_from(&head)) {
+            head = ahead;
+        }
+        let mut batch = self.checked(&head, group).await?;
+        let committing = self.view.committing().await;
+        *ahead = Some(batch.last.clone());
+        drop(ahead);
         for _ in 0..TRIES {
-            let head = match self.view.now().writable() {
-                Ok(head) => head.clone(),
-                Err(error) => return to_all(group, &error),
-            };
-            let batch = match self.checked(&head, group).await {
-                Ok(batch) => batch,
-                Err(error) => return to_all(group, &error),
-            };
-            self.waiting(|waiting| {
-                for later in group.drain(batch.verdicts.len()..).rev() {
-                    waiting.push_front(later);
-                }
-            });
             let settled = match batch.change_sets.is_empty() {
                 true => self.is_head(&head).await.map(|is_head| is_head.then(Vec::new)),
                 false => self.settled(&head, &batch).await,
             };
             match settled {
-                Ok(Some(entries)) => return batch.answers(entries),
-                // Said of a revision that is past: another process wrote meanwhile.
-                Ok(None) => {}
-                Err(error) => return self.failed(&head, batch, &error).await,
+                Ok(Some(entries)) => {
+                    drop(committing);
+                    return Ok(batch.answers(entries));
+                }
+                // Said of a revision that is past, or never came: it is asked again of what is there.
+                Ok(None) => head = self.view.now().writable()?.clone(),
+                Err(error) => return Ok(self.failed(&head, batch, &error).await),
             }
+            batch = self.checked(&head, group).await?;
         }
-        to_all(group, &contended())
+        Err(contended())
     }
 
     /// The group, one after another on `head`, on a thread of its own: a change of the catalog concerns every
-    /// cluster, and polls go on meanwhile.
-    async fn checked(&self, head: &Head, group: &[Waiting]) -> Result<Batch, ApiError> {
+    /// cluster, and polls go on meanwhile. Whoever it is too much for waits again.
+    async fn checked(&self, head: &Head, group: &mut Vec<Waiting>) -> Result<Batch, ApiError> {
         let (head, removal_limit) = (head.clone(), self.removal_limit);
         let asks: Vec<_> = group.iter().map(|waiting| (waiting.ask.clone(), waiting.id)).collect();
         let work = spawn_blocking(move || Batch::of(head, &asks, removal_limit));
-        work.await.map_err(ApiError::internal)
+        let batch = work.await.map_err(ApiError::internal)?;
+        self.waiting(|waiting| {
+            for later in group.drain(batch.verdicts.len()..).rev() {
+                waiting.push_front(later);
+            }
+        });
+        Ok(batch)
     }
 
     /// The entries of the batch, once they are stored; `None` where they are not, since the head is another one.
@@ -336,10 +349,6 @@ impl Batch {
 
 fn position_of(entry: &Entry) -> Position {
     Position { revision: entry.revision, entry: entry.change_set.entry }
-}
-
-fn to_all(group: &[Waiting], error: &ApiError) -> Vec<Answered> {
-    group.iter().map(|_| Err(error.clone())).collect()
 }
 
 /// What the log shows of a doubtful commit.

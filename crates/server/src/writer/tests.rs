@@ -168,6 +168,11 @@ struct Tried {
 
 /// Writes all of `asks` at once.
 async fn write_all(asks: Vec<Ask>, commits: &[Fate], reads: &[bool]) -> Tried {
+    write_later(asks.into_iter().map(|ask| (0, ask)).collect(), commits, reads).await
+}
+
+/// Writes each of `asks` after so many seconds.
+async fn write_later(asks: Vec<(u64, Ask)>, commits: &[Fate], reads: &[bool]) -> Tried {
     let inner = MemoryStore::new();
     let groups = Arc::default();
     let store = Scripted {
@@ -188,9 +193,14 @@ async fn write_all(asks: Vec<Ask>, commits: &[Fate], reads: &[bool]) -> Tried {
     let writer = Arc::new(Writer::new(Arc::clone(&view), 10));
     let writes: Vec<_> = asks
         .into_iter()
-        .map(|ask| {
+        .map(|(seconds, ask)| {
             let writer = Arc::clone(&writer);
-            tokio::spawn(async move { writer.write(ask).await })
+            tokio::spawn(async move {
+                if seconds > 0 {
+                    sleep(Duration::from_secs(seconds)).await;
+                }
+                writer.write(ask).await
+            })
         })
         .collect();
     let mut said = Vec::new();
@@ -241,6 +251,35 @@ async fn each_of_a_group_is_checked_on_what_the_one_before_leaves() {
     let tried = write_all(vec![ask(), ask(), panics, plans, sees], &[], &[]).await;
     assert_eq!(tried.said, ["written 1", "exists", "internal", "planned", "written 2"]);
     assert_eq!((tried.groups, tried.entries), (vec![2], 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_next_group_is_checked_while_one_is_committed_and_anew_where_that_fails() {
+    use Fate::{Fails, Hangs, Late, Lost};
+    let started = Instant::now();
+    for (fates, said, checks) in [
+        (&[Late(10)][..], ["written 1", "written 2"], &[(1, true)][..]),
+        (
+            &[Hangs, Fails(ErrorKind::Unavailable)],
+            ["outcome_unknown", "written 1"],
+            &[(1, true), (30, false)],
+        ),
+        // What was in doubt before it was stored after all, and so is what came on top.
+        (&[Lost, Lost, Late(31), Late(5)], ["outcome_unknown", "written 2"], &[(1, true)]),
+    ] {
+        let (begun, checked) = (started.elapsed().as_secs(), Arc::new(Locked::new(Vec::new())));
+        let noted = Arc::clone(&checked);
+        let sees = Ask {
+            wanted: Arc::new(move |fleet| {
+                let is_there = fleet.get(&Key::new("namespaces", "x")).is_some();
+                noted.lock().unwrap().push((started.elapsed().as_secs() - begun, is_there));
+                Ok(vec![create("z")])
+            }),
+            ..ask()
+        };
+        let tried = write_later(vec![(0, ask()), (1, sees)], fates, &[]).await;
+        assert_eq!((tried.said, &**checked.lock().unwrap()), (said.map(String::from).to_vec(), checks));
+    }
 }
 
 #[tokio::test(start_paused = true)]
