@@ -10,6 +10,9 @@ use crate::stack::Stack;
 
 /// Room for a component's patches in an answer, so that it rarely grows while it is written.
 const ABOUT_PATCHES: usize = 128;
+/// As many inputs as most answers have, and as many bytes as a cluster's block has.
+const ABOUT_INPUTS: usize = 32;
+const ABOUT_BLOCK: usize = 192;
 
 /// A cluster, and what its profiles come to.
 type WithStack<'a> = (&'a Cluster, Option<&'a Stack>);
@@ -92,9 +95,10 @@ impl Fleet {
         kind: &ResourceType,
         out: &mut Vec<u8>,
     ) -> usize {
-        let mut block = Vec::new();
+        let mut block = Vec::with_capacity(ABOUT_BLOCK);
         write(&ClusterBlock::of(cluster), &mut block);
-        let sources: Vec<_> = self.sources_under(stack, cluster, kind, |_| true).collect();
+        let mut sources = Vec::with_capacity(ABOUT_INPUTS);
+        sources.extend(self.sources_under(stack, cluster, kind, |_| true));
         let about: usize = sources.iter().map(|source| source.len() + block.len() + 1).sum();
         out.reserve(about + cluster.layer.patches.len() * ABOUT_PATCHES + 16);
         let inputs = sources.len();

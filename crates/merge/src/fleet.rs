@@ -22,7 +22,7 @@ use crate::labels::{Labels, Selectors};
 use crate::read_each::read_each;
 use crate::ready::Ready;
 use crate::referrers::{Number, Referrers};
-use crate::stack::Stacks;
+use crate::stack::{Hashed, Stacks};
 
 /// One document of a fleet.
 #[derive(Debug)]
@@ -143,7 +143,7 @@ pub struct Fleet {
     /// By the plural of their type; those of no document may be left out.
     tables: BTreeMap<Arc<str>, Table>,
     /// The clusters and tombstones, by every DNS name that they hold.
-    holders: OrdMap<DnsName, Arc<Document>>,
+    holders: Hashed<DnsName, Arc<Document>>,
     /// Which documents refer to a definition or a catalog entry.
     referrers: Referrers,
     /// Of every subject.
@@ -166,7 +166,7 @@ impl Fleet {
             revision: 0,
             types: Types::built_in(),
             tables: BTreeMap::new(),
-            holders: OrdMap::new(),
+            holders: Hashed::default(),
             referrers: Referrers::default(),
             labels: Labels::default(),
             selectors: Selectors::default(),

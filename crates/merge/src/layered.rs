@@ -189,14 +189,17 @@ impl<R: Layered> Given<R> {
                 None => Said::of(&item.reference),
             }
         });
-        given.chain(appended).filter(|said| !said.top.excludes()).collect()
+        let mut said = Vec::with_capacity(self.items.len() + appended.len());
+        said.extend(given.chain(appended).filter(|said| !said.top.excludes()));
+        said
     }
 }
 
 /// What a cluster without profiles gets.
 pub(crate) fn alone<R: Layered>(own: &[R], wanted: impl Fn(&str) -> bool) -> Vec<Said<'_, R>> {
-    let own = own.iter().filter(|reference| wanted(reference.id()) && !reference.excludes());
-    own.map(Said::of).collect()
+    let mut said = Vec::with_capacity(own.len());
+    said.extend(own.iter().filter(|reference| wanted(reference.id()) && !reference.excludes()).map(Said::of));
+    said
 }
 
 /// The patches of one component: what profiles come to, and the cluster's own word over it.

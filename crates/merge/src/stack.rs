@@ -16,9 +16,9 @@ use crate::layered::{Given, over};
 /// The ids of profiles, the lowest first.
 type Names = Arc<[Arc<str>]>;
 
-/// By cluster, and hashed: every poll looks here, and an ordered map compares with a dozen ids that no cache
-/// holds. The hash has no key, so that nothing here is random.
-type Hashed<V> = GenericHashMap<Arc<str>, V, BuildHasherDefault<DefaultHasher>, DefaultSharedPtr>;
+/// Where every poll looks a cluster up: an ordered map compares with a dozen ids that no cache holds. The hash
+/// has no key, so that nothing here is random.
+pub(crate) type Hashed<K, V> = GenericHashMap<K, V, BuildHasherDefault<DefaultHasher>, DefaultSharedPtr>;
 
 /// Profiles, merged.
 #[derive(Debug)]
@@ -108,7 +108,7 @@ impl Stack {
 /// The stacks of a fleet's clusters. Who has no profiles has none.
 #[derive(Clone, Default)]
 pub(crate) struct Stacks {
-    by_cluster: Hashed<Arc<Stack>>,
+    by_cluster: Hashed<Arc<str>, Arc<Stack>>,
     /// Each with how many clusters have it.
     shared: OrdMap<Names, (Arc<Stack>, usize)>,
 }

@@ -1,6 +1,6 @@
 //! Who asks, and whether they may: headers and tokens in, a principal or an error out.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use http::{HeaderMap, HeaderValue, header};
 
@@ -20,27 +20,27 @@ pub(crate) enum Access {
 /// Who asks. Its name is what the log and the history show.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Principal {
-    name: Arc<str>,
+    /// `None` where nobody need say: many threads would count who shares one.
+    name: Option<Arc<str>>,
     access: Access,
 }
 
 impl Principal {
     pub(crate) fn new(name: &str, access: Access) -> Self {
-        Principal { name: name.into(), access }
+        Principal { name: Some(name.into()), access }
     }
 
     /// Whoever needs no token.
     pub(crate) fn anyone() -> Self {
-        static ANYONE: LazyLock<Principal> = LazyLock::new(|| Principal::new("-", Access::Public));
-        ANYONE.clone()
+        Principal { name: None, access: Access::Public }
     }
 
     pub(crate) fn name(&self) -> &str {
-        &self.name
+        self.name.as_deref().unwrap_or("-")
     }
 
     pub(crate) fn shared_name(&self) -> Arc<str> {
-        Arc::clone(&self.name)
+        self.name.clone().unwrap_or_else(|| self.name().into())
     }
 
     /// Whether what needs `access` is this one's to do. Routes ask for their own access; a handler asks

@@ -108,6 +108,8 @@ async fn connection(
     let Ok(stream) = TcpStream::from_std(stream) else { return };
     // Answers are small and complete: waiting to fill a packet only delays them.
     let _ = stream.set_nodelay(true);
+    // One for each connection: threads that count together wait for each other.
+    let service = Arc::new(service);
     let stream = WriteTimeout::new(stream, service.config.limits.write_timeout);
     let answer = service_fn(move |request| {
         let service = Arc::clone(&service);

@@ -24,6 +24,7 @@ mod guard;
 mod gzip;
 mod history;
 mod json;
+mod lines;
 pub mod logging;
 mod memory;
 mod metrics;

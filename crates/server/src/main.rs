@@ -64,6 +64,7 @@ fn in_runtime(work: impl Future<Output = ExitCode>) -> ExitCode {
             let code = runtime.block_on(work);
             // What still computes after the drain computes for nobody.
             runtime.shutdown_background();
+            logging::finish();
             code
         }
         Err(error) => fail(1, &error),

@@ -3,6 +3,9 @@
 
 /// Decodes `text` once; `None` where an escape is incomplete or the result is not UTF-8.
 pub(crate) fn decode(text: &str) -> Option<String> {
+    if !text.contains('%') {
+        return Some(text.to_owned());
+    }
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();
     while let Some(byte) = rest.next() {

@@ -32,13 +32,15 @@ impl PollNotes {
 impl Service {
     pub(crate) fn poll(
         &self,
-        dns: &str,
-        kind: &str,
+        dns: String,
+        kind: String,
         headers: &HeaderMap,
         notes: &mut Notes,
     ) -> Result<Answer, ApiError> {
-        let noted = PollNotes { dns: dns.into(), kind: kind.into(), ..PollNotes::default() };
-        self.inputs(headers, notes.poll.insert(noted), |fleet, out| answer_poll(fleet, dns, kind, out))
+        let noted = notes.poll.insert(PollNotes { dns, kind, ..PollNotes::default() });
+        let asked =
+            |noted: &PollNotes, fleet: &Fleet, out: &mut _| answer_poll(fleet, &noted.dns, &noted.kind, out);
+        self.inputs(headers, noted, asked)
     }
 
     pub(crate) fn fleet_list(
@@ -49,14 +51,14 @@ impl Service {
     ) -> Result<Answer, ApiError> {
         let noted = notes.poll.insert(PollNotes { kind: "clusters".into(), ..PollNotes::default() });
         let filter = fleet_filter(query)?;
-        self.inputs(headers, noted, |fleet, out| fleet.clusters(&filter, out).map_err(unlisted))
+        self.inputs(headers, noted, |_, fleet, out| fleet.clusters(&filter, out).map_err(unlisted))
     }
 
     fn inputs(
         &self,
         headers: &HeaderMap,
         noted: &mut PollNotes,
-        write: impl FnOnce(&Fleet, &mut Vec<u8>) -> Result<(), ApiError>,
+        write: impl FnOnce(&PollNotes, &Fleet, &mut Vec<u8>) -> Result<(), ApiError>,
     ) -> Result<Answer, ApiError> {
         let precondition = Precondition::of(headers)?;
         let state = self.view.now();
@@ -64,7 +66,7 @@ impl Service {
         noted.revision = head.position.revision;
         noted.stale = head.stale;
         let mut out = Vec::new();
-        write(head.fleet, &mut out)?;
+        write(noted, head.fleet, &mut out)?;
         if out.is_empty() {
             return Err(ApiError::internal("the merge wrote no answer"));
         }

@@ -92,7 +92,7 @@ impl Route {
 
 /// Where a request goes.
 pub(crate) enum Found<'a> {
-    Route(&'a Route, Vec<String>),
+    Route(&'a Route, Vec<&'a str>),
     /// The path is known, the method is not: what may be sent instead, and any route of that path.
     OtherMethods(&'a Route, String),
     Nothing,
@@ -126,13 +126,13 @@ impl Routes {
     }
 
     /// The parameters of the path are given as they were sent, still encoded.
-    pub(crate) fn find(&self, method: &Method, path: &str) -> Found<'_> {
+    pub(crate) fn find<'a>(&'a self, method: &Method, path: &'a str) -> Found<'a> {
         let Ok(matched) = self.by_path.at(path) else { return Found::Nothing };
         let routes = || matched.value.iter().map(|at| &self.table[*at]);
         // hyper leaves the body out of the answer to a HEAD.
         let method = if method == Method::HEAD { &Method::GET } else { method };
         if let Some(route) = routes().find(|route| route.method == *method) {
-            return Found::Route(route, matched.params.iter().map(|(_, value)| value.to_owned()).collect());
+            return Found::Route(route, matched.params.iter().map(|(_, value)| value).collect());
         }
         match routes().next() {
             Some(any) => Found::OtherMethods(any, allow(routes().map(|route| &route.method))),

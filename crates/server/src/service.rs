@@ -2,9 +2,9 @@
 //! headers that every answer has.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, Guard};
 use bytes::Bytes;
 use flux_resourceset_model::Types;
 use flux_resourceset_model::change::{Key, Part};
@@ -127,8 +127,9 @@ impl Service {
         if let Some(stale) = notes.poll.as_ref().and_then(PollNotes::stale).filter(|_| answered) {
             answer.headers_mut().insert(STALE, stale);
         }
-        self.metrics.answered(&parts.method, &notes.route, answer.status(), started.elapsed());
-        log(&parts, &notes, answer.status(), started, error.as_deref());
+        let took = started.elapsed();
+        log(&parts, &notes, answer.status(), took, error.as_deref());
+        self.metrics.answered(&parts.method, notes.route, answer.status(), took);
         answer
     }
 
@@ -144,13 +145,15 @@ impl Service {
         if !matches!(route.action, Action::Poll | Action::FleetList) {
             return Box::pin(self.handle_other(asked, body, notes)).await;
         }
-        match When::of(&query)? {
-            Some(when) => Box::pin(self.past(when, asked, notes)).await,
-            None if route.action == Action::Poll => {
-                self.poll(asked.parameter(0), asked.parameter(1), &parts.headers, notes)
-            }
-            None => self.fleet_list(&query, &parts.headers, notes),
+        if let Some(when) = When::of(&query)? {
+            return Box::pin(self.past(when, asked, notes)).await;
         }
+        if route.action == Action::FleetList {
+            return self.fleet_list(&query, &parts.headers, notes);
+        }
+        let polled = <[String; 2]>::try_from(parameters);
+        let [dns, kind] = polled.map_err(|_| ApiError::internal("a poll of no cluster or no type"))?;
+        self.poll(dns, kind, &parts.headers, notes)
     }
 
     async fn past(&self, when: When, asked: Asked<'_>, notes: &mut Notes) -> Result<Answer, ApiError> {
@@ -221,8 +224,8 @@ impl Service {
     }
 
     /// The routes of the newest fleet that is known; made anew where its types are others.
-    fn served(&self) -> Arc<Served> {
-        let served = self.served.load_full();
+    fn served(&self) -> Guard<Arc<Served>> {
+        let served = self.served.load();
         let state = self.view.now();
         let Some(types) = state.head().map(|head| head.fleet.types()) else { return served };
         if served.types.same(types) {
@@ -232,7 +235,7 @@ impl Service {
             Ok(new) => {
                 let new = Arc::new(new);
                 self.served.store(Arc::clone(&new));
-                new
+                Guard::from_inner(new)
             }
             Err(error) => {
                 tracing::error!("the routes of the fleet's types cannot be made: {error}");
@@ -278,9 +281,9 @@ impl Service {
     fn route<'a>(
         &self,
         routes: &'a Routes,
-        parts: &Parts,
+        parts: &'a Parts,
         notes: &mut Notes,
-    ) -> Result<(&'a Route, Vec<String>), ApiError> {
+    ) -> Result<(&'a Route, Vec<&'a str>), ApiError> {
         let path = parts.uri.path();
         if path.len() > LONGEST_PATH {
             let message = format!("The path is longer than {LONGEST_PATH} bytes.");
@@ -343,7 +346,7 @@ impl Notes {
     }
 }
 
-fn decoded(parameters: &[String]) -> Result<Vec<String>, ApiError> {
+fn decoded(parameters: &[&str]) -> Result<Vec<String>, ApiError> {
     let decoded: Option<_> = parameters.iter().map(|parameter| percent::decode(parameter)).collect();
     decoded.ok_or_else(|| {
         ApiError::bad_request("malformed_path", "The path is not valid percent-encoded UTF-8.")
@@ -360,9 +363,9 @@ fn method_not_allowed(method: &http::Method, allow: &str) -> ApiError {
 }
 
 /// One line for every request. Never the query, a header or a value of a document: each may hold a secret.
-fn log(parts: &Parts, notes: &Notes, status: StatusCode, started: Instant, error: Option<&str>) {
+fn log(parts: &Parts, notes: &Notes, status: StatusCode, took: Duration, error: Option<&str>) {
     let (status, request_id) = (status.as_u16(), notes.request_id.as_str());
-    let ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
     let principal = notes.principal.name();
     if let Some(PollNotes { dns, kind, revision, digest, stale }) = &notes.poll {
         let stale = stale.map(|stale| stale.to_string());

@@ -8,6 +8,8 @@ use std::thread;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 
+use crate::lines;
+
 /// One thread for each processor. They end when this is dropped, and what they still serve with them.
 pub(crate) struct Threads {
     handles: Vec<Handle>,
@@ -20,11 +22,13 @@ impl Threads {
         let count = thread::available_parallelism().map_or(1, NonZero::get);
         let (mut handles, mut ends) = (Vec::new(), Vec::new());
         for at in 0..count {
-            let runtime = Builder::new_current_thread().enable_all().build()?;
+            let mut builder = Builder::new_current_thread();
+            let runtime = builder.enable_all().on_thread_park(lines::flush).build()?;
             handles.push(runtime.handle().clone());
             let (end, ended) = oneshot::channel::<()>();
             ends.push(end);
             thread::Builder::new().name(format!("connections-{at}")).spawn(move || {
+                lines::wait_on_this_thread();
                 // Ready once its other half is dropped.
                 let _ = runtime.block_on(ended);
                 runtime.shutdown_background();

@@ -51,8 +51,10 @@ impl Fleet {
 
     /// What the profiles of `cluster` come to, which stands in `document`.
     pub(crate) fn stack_in(&self, document: &Arc<Document>, cluster: &Cluster) -> Option<&Stack> {
-        let now = self.subject_document(&cluster.id);
-        debug_assert!(now.is_some_and(|now| Arc::ptr_eq(now, document)), "names are held by what is there");
+        debug_assert!(
+            self.subject_document(&cluster.id).is_some_and(|now| Arc::ptr_eq(now, document)),
+            "names are held by what is there"
+        );
         self.stack(&cluster.id)
     }
 

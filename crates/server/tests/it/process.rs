@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 
 use flux_resourceset_postgres_server::{Programs, Server, Stop};
 use serde_json::json;
@@ -24,6 +25,8 @@ pub(crate) struct Process {
     child: Child,
     pub(crate) address: SocketAddr,
     log: Arc<Mutex<String>>,
+    /// Ends with the log.
+    reading: Option<JoinHandle<()>>,
 }
 
 pub(crate) fn command(folder: &Path, pairs: &[(&str, &str)]) -> Command {
@@ -51,12 +54,12 @@ pub(crate) fn started(mut command: Command) -> Process {
         }
     };
     let shared = Arc::clone(&log);
-    std::thread::spawn(move || {
+    let reading = std::thread::spawn(move || {
         for line in lines.map_while(Result::ok) {
             shared.lock().unwrap().push_str(&format!("{line}\n"));
         }
     });
-    Process { child, address, log }
+    Process { child, address, log, reading: Some(reading) }
 }
 
 impl Process {
@@ -94,6 +97,7 @@ impl Process {
         let status = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
         assert!(status.success());
         assert_eq!(self.child.wait().unwrap().code(), Some(0));
+        self.reading.take().unwrap().join().unwrap();
         let log = self.log.lock().unwrap();
         log.clone()
     }
@@ -368,6 +372,24 @@ fn a_disk_that_takes_no_more_refuses_writes_and_keeps_answering_polls() {
         process.reader().get("/namespaces").header("x-total-count"),
         Some((full + 1).to_string().as_str())
     );
+}
+
+#[test]
+fn each_request_is_a_line_however_the_process_ends() {
+    let folder = TempDir::new().unwrap();
+    std::fs::write(folder.path().join("seed.json"), SEED).unwrap();
+    let process = start(folder.path(), &[("SEED_FILE", "seed.json")]).ready();
+    let poll = |n: u8| {
+        let id = format!("poll-{n}-");
+        process.reader().send("GET", POLL, &[("X-Request-Id", &id)], "").expect(200);
+        id
+    };
+    process.logged(&poll(0));
+    let ids: Vec<_> = (1..100).map(poll).collect();
+    let log = process.terminate();
+    for id in ids {
+        assert_eq!(log.matches(&id).count(), 1, "{id} in {log}");
+    }
 }
 
 #[test]
