@@ -83,7 +83,17 @@ impl Document {
 
     /// The body as a value.
     pub(crate) fn to_body(&self) -> Body {
-        self.body.to_value(&self.resource)
+        self.to_body_for(&|_| true)
+    }
+
+    /// The same for whom other fields than those `wanted` need not be there.
+    pub(crate) fn to_body_for(&self, wanted: &dyn Fn(&str) -> bool) -> Body {
+        self.body.to_value(&self.resource, wanted)
+    }
+
+    /// What that becomes by `rewritten`, as it is stored.
+    pub(crate) fn with(&self, wanted: &dyn Fn(&str) -> bool, rewritten: &Body) -> Vec<u8> {
+        self.body.with(&self.resource, wanted, rewritten)
     }
 
     pub(crate) fn resource(&self) -> &Resource {

@@ -10,7 +10,7 @@ use flux_resourceset_model::{
 use serde_json::Value;
 
 use crate::check::{check, clashes};
-use crate::fleet::{Document, Fleet, LoadError, dns_taken};
+use crate::fleet::{Fleet, LoadError, dns_taken};
 use crate::part::{normalize_part, put_part, take_out};
 use crate::refusal::Refusal;
 use crate::rewrite::{forget_known, keep_alias, keep_name, rewritten};
@@ -85,6 +85,15 @@ impl Fleet {
     pub fn part(&self, key: &Key, part: &Part) -> Option<Body> {
         let body = self.get(key)?.to_body();
         self.resource_type(&key.kind)?.part(&body, part).cloned()
+    }
+}
+
+/// Whether `operation` may change what a document says under `field`. Only its lists and objects may be left out.
+fn is_about(operation: &Operation, field: &str) -> bool {
+    match (&operation.part, operation.verb, &operation.body) {
+        (Some(part), ..) => part.field == field,
+        (None, Verb::Patch, Some(Value::Object(asked))) => asked.contains_key(field),
+        _ => true,
     }
 }
 
@@ -214,7 +223,8 @@ impl<'a> Draft<'a> {
     fn perform(&mut self, operation: &Operation, key: &Key) -> Result<(), Refusal> {
         let kind = self.after.types().of(&key.kind).cloned();
         let kind = &*kind.ok_or_else(|| Refusal::NotFound(key.clone()))?;
-        let stored = self.after.get(key).map(|document| document.to_body());
+        let about = |field: &str| is_about(operation, field);
+        let stored = self.after.get(key).map(|document| document.to_body_for(&about));
         if let Some(part) = &operation.part {
             return match stored {
                 Some(body) => self.perform_on_part(kind, key, body, operation, part),
@@ -245,7 +255,7 @@ impl<'a> Draft<'a> {
                 if key.kind == TOMBSTONES {
                     self.refuse_edit(key, &body, &after);
                 }
-                self.rewrite(kind, key, after, &body);
+                self.rewrite(kind, key, after, &body, &about);
                 Ok(())
             }
         }
@@ -269,7 +279,7 @@ impl<'a> Draft<'a> {
         if buried.is_some() {
             self.bury_no_more(key, &mut body);
         }
-        self.write(kind, key, &body, buried.as_ref());
+        self.write(kind, key, &body, buried.as_ref(), &|_| true);
         Ok(())
     }
 
@@ -371,11 +381,19 @@ impl<'a> Draft<'a> {
         }
     }
 
-    fn rewrite(&mut self, kind: &ResourceType, key: &Key, mut body: Body, stored: &Body) {
+    /// Takes `body` in the place of `stored`, both of which may lack fields that it is not `about`: those stay.
+    fn rewrite(
+        &mut self,
+        kind: &ResourceType,
+        key: &Key,
+        mut body: Body,
+        stored: &Body,
+        about: &dyn Fn(&str) -> bool,
+    ) {
         if key.kind == CLUSTERS {
             keep_name(stored, &mut body);
         }
-        self.write(kind, key, &body, Some(stored));
+        self.write(kind, key, &body, Some(stored), about);
     }
 
     fn perform_on_part(
@@ -418,7 +436,7 @@ impl<'a> Draft<'a> {
         };
         let mut body = stored.clone();
         put_part(&mut body, part, parts, after);
-        self.rewrite(kind, key, body, &stored);
+        self.rewrite(kind, key, body, &stored, &|field| is_about(operation, field));
         Ok(())
     }
 
@@ -482,27 +500,45 @@ impl<'a> Draft<'a> {
         self.put_own(referrer, &body);
     }
 
-    /// Takes `body` as the document `key`, if it is right by itself.
-    fn write(&mut self, kind: &ResourceType, key: &Key, body: &Body, stored: Option<&Body>) {
+    /// Takes `body` as the document `key`, if it is right by itself. Where it rewrites what is there, fields that it
+    /// is not `about` stay.
+    fn write(
+        &mut self,
+        kind: &ResourceType,
+        key: &Key,
+        body: &Body,
+        stored: Option<&Body>,
+        about: &dyn Fn(&str) -> bool,
+    ) {
         self.touched.insert(key.clone());
-        let bytes = serde_json::to_vec(body).unwrap_or_default();
-        let (resource, mut wrong) = match stored {
-            Some(stored) => {
-                let known = self.after.get(key).map(Document::resource);
-                let resource = kind.read_over(&bytes, known, &|field| body.get(field) == stored.get(field));
-                let wrong = kind.validate_rewrite(body, resource.as_ref(), stored, self.before.rules());
-                (resource, wrong)
+        let rules = self.before.rules();
+        let (bytes, resource, mut wrong) = match self.after.get(key).zip(stored) {
+            Some((known, stored)) => {
+                let bytes = known.with(about, body);
+                let stays = |field: &str| body.get(field) == stored.get(field);
+                let resource = kind.read_over(&bytes, Some(known.resource()), &stays);
+                let mut wrong = kind.validate_rewrite(body, resource.as_ref(), stored, rules);
+                if !wrong.is_empty() {
+                    let whole = serde_json::from_slice(&bytes).unwrap_or_default();
+                    wrong = kind.validate(&whole, rules);
+                    forget_known(&mut wrong, &kind.validate(&known.to_body(), rules));
+                }
+                (bytes, resource, wrong)
             }
-            None => (kind.read(&bytes), kind.validate(body, self.before.rules())),
+            None => {
+                let bytes = serde_json::to_vec(body).unwrap_or_default();
+                let (resource, mut wrong) = (kind.read(&bytes), kind.validate(body, rules));
+                if let Some(stored) = stored.filter(|_| !wrong.is_empty()) {
+                    forget_known(&mut wrong, &kind.validate(stored, rules));
+                }
+                (bytes, resource, wrong)
+            }
         };
         if key.kind == TOMBSTONES && stored.is_none() {
             wrong.extend(self.check_kept(body));
         }
         if key.kind == RESOURCE_TYPES && wrong.is_empty() {
             wrong.extend(self.check_type(kind, body, stored));
-        }
-        if let Some(stored) = stored.filter(|_| !wrong.is_empty()) {
-            forget_known(&mut wrong, &kind.validate(stored, self.before.rules()));
         }
         if body.get("id").and_then(Value::as_str).is_some_and(|id| id != key.id) {
             wrong.push(Violation::new("/id", "id", format!("the id of {key} cannot be changed")));

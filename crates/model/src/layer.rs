@@ -67,45 +67,45 @@ impl Layer {
         })
     }
 
-    /// The same as values.
-    pub(crate) fn to_values(&self) -> Body {
-        let mut fields = Body::new();
-        if !self.platform_components.is_empty() {
-            fields.insert(PLATFORM_COMPONENTS.into(), values(&self.platform_components));
-        }
-        fields.extend(
-            self.references.iter().map(|(plural, references)| (plural.to_string(), values(references))),
-        );
-        if !self.patches.is_empty() {
-            let patches = self.patches.iter();
-            let patches = patches.map(|(id, patches)| (id.to_string(), patches.to_value()));
-            fields.insert(PATCHES.into(), Value::Object(patches.collect()));
-        }
-        if !self.unset_patches.is_empty() {
-            let unset = self.unset_patches.iter();
-            let unset = unset.map(|(id, keys)| (id.to_string(), keys.iter().map(String::as_str).collect()));
-            fields.insert(UNSET_PATCHES.into(), Value::Object(unset.collect()));
-        }
-        fields
-    }
-
-    /// The fields of a document that say this, as JSON by their names. What is there and empty is not
-    /// told apart from what is not there.
-    pub(crate) fn to_fields(&self) -> BTreeMap<&str, String> {
+    /// The fields of a document that say this and are `wanted`, as JSON by their names. What is there and empty
+    /// is not told apart from what is not there.
+    pub(crate) fn to_fields(&self, wanted: &dyn Fn(&str) -> bool) -> BTreeMap<&str, String> {
         let mut fields = BTreeMap::new();
-        if !self.platform_components.is_empty() {
+        if !self.platform_components.is_empty() && wanted(PLATFORM_COMPONENTS) {
             fields.insert(PLATFORM_COMPONENTS, list(&self.platform_components));
         }
-        fields.extend(self.references.iter().map(|(plural, references)| (&**plural, list(references))));
-        if !self.patches.is_empty() {
+        let references = self.references.iter().filter(|(plural, _)| wanted(plural));
+        fields.extend(references.map(|(plural, references)| (&**plural, list(references))));
+        if !self.patches.is_empty() && wanted(PATCHES) {
             let patches =
                 self.patches.iter().map(|(id, patches)| (id, patches.as_json().as_bytes().to_vec()));
             fields.insert(PATCHES, object(patches));
         }
-        if !self.unset_patches.is_empty() {
+        if !self.unset_patches.is_empty() && wanted(UNSET_PATCHES) {
             let unset = self.unset_patches.iter();
             let unset = unset.map(|(id, keys)| (id, serde_json::to_vec(keys).unwrap_or_default()));
             fields.insert(UNSET_PATCHES, object(unset));
+        }
+        fields
+    }
+
+    /// The same as values.
+    pub(crate) fn to_values(&self, wanted: &dyn Fn(&str) -> bool) -> Body {
+        let mut fields = Body::new();
+        if !self.platform_components.is_empty() && wanted(PLATFORM_COMPONENTS) {
+            fields.insert(PLATFORM_COMPONENTS.into(), values(&self.platform_components));
+        }
+        let references = self.references.iter().filter(|(plural, _)| wanted(plural));
+        fields.extend(references.map(|(plural, references)| (plural.to_string(), values(references))));
+        if !self.patches.is_empty() && wanted(PATCHES) {
+            let patches = self.patches.iter();
+            let patches = patches.map(|(id, patches)| (id.to_string(), patches.to_value()));
+            fields.insert(PATCHES.into(), Value::Object(patches.collect()));
+        }
+        if !self.unset_patches.is_empty() && wanted(UNSET_PATCHES) {
+            let unset = self.unset_patches.iter();
+            let unset = unset.map(|(id, keys)| (id.to_string(), keys.iter().map(String::as_str).collect()));
+            fields.insert(UNSET_PATCHES.into(), Value::Object(unset.collect()));
         }
         fields
     }

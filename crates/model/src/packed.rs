@@ -34,20 +34,31 @@ impl PackedBody {
                 // This very thing was done and compared when it was packed.
                 let fields = Fields::of(rest);
                 debug_assert!(fields.is_ok(), "a packed body is one that could be unpacked");
-                fields.map(|fields| Cow::Owned(object(&fields, &layer.to_fields()))).unwrap_or_default()
+                fields
+                    .map(|fields| Cow::Owned(object(&fields, &layer.to_fields(&|_| true))))
+                    .unwrap_or_default()
             }
             (Packed::Whole(body) | Packed::WithoutLayer(body), _) => Cow::Borrowed(body),
         }
     }
 
-    /// The same as a value.
-    pub fn to_value(&self, resource: &Resource) -> Body {
+    /// The same as a value, without what it says under fields that are not `wanted` as far as they need not be
+    /// read for that.
+    pub fn to_value(&self, resource: &Resource, wanted: &dyn Fn(&str) -> bool) -> Body {
         let (Packed::Whole(body) | Packed::WithoutLayer(body)) = &self.0;
         let mut fields: Body = serde_json::from_slice(body).unwrap_or_default();
         if let (Packed::WithoutLayer(_), Some(layer)) = (&self.0, layer_of(resource)) {
-            fields.extend(layer.to_values());
+            fields.extend(layer.to_values(wanted));
         }
         fields
+    }
+
+    /// The body that `rewritten` makes of it, which is its value with other fields: what was not `wanted` stays.
+    pub fn with(&self, resource: &Resource, wanted: &dyn Fn(&str) -> bool, rewritten: &Body) -> Vec<u8> {
+        let fields = serde_json::to_vec(rewritten).unwrap_or_default();
+        let (Packed::WithoutLayer(_), Some(layer)) = (&self.0, layer_of(resource)) else { return fields };
+        let kept = layer.to_fields(&|field| !wanted(field));
+        Fields::of(&fields).map(|fields| object(&fields, &kept)).unwrap_or_default()
     }
 }
 
@@ -62,7 +73,7 @@ fn layer_of(resource: &Resource) -> Option<&Layer> {
 /// `body` without the fields of `layer`; `None` where putting the two together again does not make `body`: where
 /// it is not written as we write, or has what the parsed form has not.
 fn without_layer(body: &[u8], layer: &Layer) -> Option<Box<[u8]>> {
-    let (fields, said) = (Fields::of(body).ok()?, layer.to_fields());
+    let (fields, said) = (Fields::of(body).ok()?, layer.to_fields(&|_| true));
     let rest = fields.without(&said);
     (object(&rest, &said) == body).then(|| object(&rest, &BTreeMap::new()).into())
 }
@@ -93,7 +104,13 @@ mod tests {
         let resource = Types::built_in().of(CLUSTERS).unwrap().read(body.as_bytes()).unwrap();
         let packed = PackedBody::of(body.as_bytes(), &resource);
         assert_eq!(String::from_utf8_lossy(&packed.get(&resource)), body);
-        assert_eq!(packed.to_value(&resource), serde_json::from_str::<Body>(body).unwrap());
+        assert_eq!(packed.to_value(&resource, &|_| true), serde_json::from_str::<Body>(body).unwrap());
+        for wanted in ["", "patches", "platform_components"] {
+            let wanted = |field: &str| field == wanted;
+            let some = packed.to_value(&resource, &wanted);
+            let whole: Body = serde_json::from_slice(&packed.with(&resource, &wanted, &some)).unwrap();
+            assert_eq!(whole, packed.to_value(&resource, &|_| true));
+        }
         match packed.0 {
             Packed::Whole(body) => (body.len(), true),
             Packed::WithoutLayer(rest) => (rest.len(), false),
