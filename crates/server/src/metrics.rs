@@ -153,10 +153,10 @@ impl Metrics {
         registry.register("confirmed_age_seconds", help, self.since_confirmed.clone());
     }
 
-    pub(crate) fn answered(&self, method: &Method, route: &str, status: StatusCode, took: Duration) {
-        let route = route.to_owned();
-        self.latency.get_or_create(&Timed { route: route.clone() }).observe(took.as_secs_f64());
-        let request = Request { method: known_method(method), route, status: status.as_u16() };
+    pub(crate) fn answered(&self, method: &Method, route: String, status: StatusCode, took: Duration) {
+        let timed = Timed { route };
+        self.latency.get_or_create(&timed).observe(took.as_secs_f64());
+        let request = Request { method: known_method(method), route: timed.route, status: status.as_u16() };
         self.requests.get_or_create(&request).inc();
     }
 
@@ -236,9 +236,9 @@ mod tests {
         let variables = variables.map(|(name, value)| (name.to_owned(), Some(value.to_owned())));
         let tokens = Arc::new(Tokens::of(&Config::read(&variables.into()).unwrap()));
         let metrics = Metrics::new(Arc::clone(&tokens));
-        metrics.answered(&Method::GET, "/clusters/{id}", StatusCode::OK, Duration::from_millis(3));
+        metrics.answered(&Method::GET, "/clusters/{id}".into(), StatusCode::OK, Duration::from_millis(3));
         let hostile = Method::from_bytes(b"BREW").unwrap();
-        metrics.answered(&hostile, "(none)", StatusCode::NOT_FOUND, Duration::ZERO);
+        metrics.answered(&hostile, "(none)".into(), StatusCode::NOT_FOUND, Duration::ZERO);
         let text = metrics.encode(&State::default(), None, Duration::from_secs(60)).unwrap();
         for line in [
             "flux_resourceset_http_requests_total{method=\"GET\",route=\"/clusters/{id}\",status=\"200\"} 1",

@@ -23,7 +23,7 @@ impl EntityTag {
 
     /// The same as a weak tag: of what may be sent in several encodings.
     pub(crate) fn weak_header(&self) -> HeaderValue {
-        HeaderValue::try_from(format!("W/\"{}\"", self.0)).unwrap_or(HeaderValue::from_static("W/\"\""))
+        HeaderValue::try_from(["W/\"", &self.0, "\""].concat()).unwrap_or(HeaderValue::from_static("W/\"\""))
     }
 
     /// As the value of `ETag`.

@@ -2,7 +2,7 @@
 //! headers that every answer has.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwap, Guard};
 use bytes::Bytes;
@@ -127,8 +127,9 @@ impl Service {
         if let Some(stale) = notes.poll.as_ref().and_then(PollNotes::stale).filter(|_| answered) {
             answer.headers_mut().insert(STALE, stale);
         }
-        self.metrics.answered(&parts.method, &notes.route, answer.status(), started.elapsed());
-        log(&parts, &notes, answer.status(), started, error.as_deref());
+        let took = started.elapsed();
+        log(&parts, &notes, answer.status(), took, error.as_deref());
+        self.metrics.answered(&parts.method, notes.route, answer.status(), took);
         answer
     }
 
@@ -362,9 +363,9 @@ fn method_not_allowed(method: &http::Method, allow: &str) -> ApiError {
 }
 
 /// One line for every request. Never the query, a header or a value of a document: each may hold a secret.
-fn log(parts: &Parts, notes: &Notes, status: StatusCode, started: Instant, error: Option<&str>) {
+fn log(parts: &Parts, notes: &Notes, status: StatusCode, took: Duration, error: Option<&str>) {
     let (status, request_id) = (status.as_u16(), notes.request_id.as_str());
-    let ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
     let principal = notes.principal.name();
     if let Some(PollNotes { dns, kind, revision, digest, stale }) = &notes.poll {
         let stale = stale.map(|stale| stale.to_string());
