@@ -323,7 +323,7 @@ impl Fleet {
     }
 
     pub(crate) fn holder(&self, dns: &str) -> Option<Holder<'_>> {
-        let document = self.holders.get(&DnsName::new(dns))?;
+        let document = self.holders.get(&*DnsName::comparable(dns))?;
         match &document.resource {
             Resource::Cluster(cluster) => Some(Holder::Cluster(document, cluster)),
             Resource::Tombstone(tombstone) => Some(Holder::Tombstone(tombstone)),
