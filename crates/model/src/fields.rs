@@ -13,7 +13,10 @@ pub(crate) struct Fields<'a>(BTreeMap<String, &'a RawValue>);
 
 /// What was read of a document before some of its fields were written anew, so that the others need not be read
 /// again.
-pub(crate) struct Kept<'a, T>(Option<(&'a T, &'a dyn Fn(&str) -> bool)>);
+pub(crate) struct Kept<'a, T>(Option<(&'a T, Stays<'a>)>);
+
+/// Whether a field is as it was.
+type Stays<'a> = &'a dyn Fn(&str) -> bool;
 
 impl<T> Clone for Kept<'_, T> {
     fn clone(&self) -> Self {
@@ -28,7 +31,7 @@ impl<'a, T> Kept<'a, T> {
     pub(crate) const NOTHING: Self = Kept(None);
 
     /// `known`, of which the fields are the same that `stays` says.
-    pub(crate) fn of(known: &'a T, stays: &'a dyn Fn(&str) -> bool) -> Self {
+    pub(crate) fn of(known: &'a T, stays: Stays<'a>) -> Self {
         Kept(Some((known, stays)))
     }
 

@@ -55,6 +55,8 @@ const CATALOG: [&str; 40] = [
     "tempo",
     "velero",
 ];
+/// Every cluster has it, and patches of it.
+pub(super) const COMMON_COMPONENT: &str = CATALOG[0];
 /// The first of the catalog, which every cluster has.
 const COMMON: usize = 8;
 const REFERENCES: usize = 20;

@@ -135,7 +135,12 @@ fn write(client: &mut Client, at: usize, from: usize, start: Instant, time: Dura
         }
         let cluster = (n * CLIENTS + at) % CLUSTERS;
         // Never what the document says already: that would be no write.
-        revisions.push(client.patch(&fleet::id(cluster), &json!({"node_count": 1_000_000 + from + n}))?);
+        let value = 1_000_000 + from + n;
+        let patch = match n % 2 {
+            0 => json!({"node_count": value}),
+            _ => json!({"patches": {fleet::COMMON_COMPONENT: {"replicaCount": value.to_string()}}}),
+        };
+        revisions.push(client.patch(&fleet::id(cluster), &patch)?);
     }
     Ok(revisions)
 }
