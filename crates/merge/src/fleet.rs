@@ -697,7 +697,9 @@ fn targets_of(layer: &Layer) -> Vec<Key> {
 }
 
 fn each_once<'a>(targets: impl Iterator<Item = (&'a str, &'a str)>) -> Vec<Key> {
-    let targets: BTreeSet<_> = targets.collect();
+    let mut targets: Vec<_> = targets.collect();
+    targets.sort_unstable();
+    targets.dedup();
     targets.into_iter().map(|(plural, id)| Key::new(plural, id)).collect()
 }
 

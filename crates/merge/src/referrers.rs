@@ -23,7 +23,7 @@ pub(crate) struct Referrers {
 }
 
 /// Numbers, 64 to an entry.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 struct Numbers(OrdMap<u32, u64>);
 
 impl Referrers {
@@ -45,9 +45,7 @@ impl Referrers {
                 u32::try_from(self.names.len() - 1).unwrap_or(u32::MAX)
             }
         };
-        for target in targets {
-            self.by_target.entry(target).or_default().insert(number);
-        }
+        targets.into_iter().for_each(|target| self.refer(number, target));
         Some(Number(number))
     }
 
@@ -67,10 +65,17 @@ impl Referrers {
         }
         let given_up = before.iter().filter(|target| after.binary_search(target).is_err());
         self.leave(known, given_up);
-        for target in after.into_iter().filter(|target| before.binary_search(target).is_err()) {
-            self.by_target.entry(target).or_default().insert(known.0);
-        }
+        let taken_up = after.into_iter().filter(|target| before.binary_search(target).is_err());
+        taken_up.for_each(|target| self.refer(known.0, target));
         number
+    }
+
+    /// Looks once, where an entry of the map looks twice: a start does this for every reference of the fleet.
+    fn refer(&mut self, number: u32, target: Key) {
+        match self.by_target.get_mut(&target) {
+            Some(numbers) => numbers.insert(number),
+            None => drop(self.by_target.insert(target, Numbers::of(number))),
+        }
     }
 
     /// Lets go the document `number`, which refers to `targets`.
@@ -115,8 +120,16 @@ impl Referrers {
 }
 
 impl Numbers {
+    fn of(number: u32) -> Self {
+        Numbers(OrdMap::unit(number / 64, 1 << (number % 64)))
+    }
+
     fn insert(&mut self, number: u32) {
-        *self.0.entry(number / 64).or_default() |= 1 << (number % 64);
+        let bit = 1 << (number % 64);
+        match self.0.get_mut(&(number / 64)) {
+            Some(bits) => *bits |= bit,
+            None => drop(self.0.insert(number / 64, bit)),
+        }
     }
 
     fn remove(&mut self, number: u32) {
