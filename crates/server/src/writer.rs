@@ -83,13 +83,13 @@ impl Writer {
 
     /// Answers those that wait, or the first of them.
     async fn write_group(&self) {
-        let ahead = self.ahead.lock().await;
+        let mut ahead = self.ahead.lock().await;
         let mut group: Vec<Waiting> = self.waiting(|waiting| {
             let longest = waiting.len().min(LONGEST_GROUP);
             waiting.drain(..longest).collect()
         });
         if group.is_empty() {
-            return;
+            return self.forget(&mut ahead);
         }
         let answers = match self.answers(&mut group, ahead).await {
             Ok(answers) => answers,
@@ -123,6 +123,9 @@ impl Writer {
             match settled {
                 Ok(Some(entries)) => {
                     drop(committing);
+                    if let Ok(mut ahead) = self.ahead.try_lock() {
+                        self.forget(&mut ahead);
+                    }
                     return Ok(batch.answers(entries));
                 }
                 // Said of a revision that is past, or never came: it is asked again of what is there.
@@ -132,6 +135,13 @@ impl Writer {
             batch = self.checked(&head, group).await?;
         }
         Err(contended())
+    }
+
+    /// Lets go what a group left where that is no more than what is stored: while others write, an old fleet would
+    /// take memory for nobody.
+    fn forget(&self, ahead: &mut Option<Head>) {
+        let state = self.view.now();
+        ahead.take_if(|ahead| state.head().is_none_or(|head| !ahead.goes_on_from(head)));
     }
 
     /// The group, one after another on `head`, on a thread of its own: a change of the catalog concerns every

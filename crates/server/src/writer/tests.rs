@@ -212,6 +212,9 @@ async fn write_later(asks: Vec<(u64, Ask)>, commits: &[Fate], reads: &[bool]) ->
         });
     }
     sleep(Duration::from_secs(600)).await;
+    if said.iter().all(|said| said.starts_with("written")) {
+        assert!(writer.ahead.lock().await.is_none(), "nobody goes on from it");
+    }
     let entries = inner.head().await.unwrap().1.revision;
     if reads.is_empty() && said.iter().all(|said| said.starts_with("written")) {
         assert_eq!(view.now().head().unwrap().fleet.revision(), entries);
