@@ -37,8 +37,6 @@ type Answered = Result<Outcome, ApiError>;
 /// A write that waits for its turn.
 struct Waiting {
     ask: Ask,
-    /// What it will be in the log, however often it is tried.
-    id: EntryId,
     answer: oneshot::Sender<Answered>,
 }
 
@@ -62,8 +60,7 @@ impl Writer {
     /// with the Fleet swapped in.
     pub(crate) async fn write(self: &Arc<Self>, ask: Ask) -> Answered {
         let (answer, answered) = oneshot::channel();
-        let id = EntryId(Uuid::new_v4().as_u128());
-        self.waiting(|waiting| waiting.push_back(Waiting { ask, id, answer }));
+        self.waiting(|waiting| waiting.push_back(Waiting { ask, answer }));
         let writer = Arc::clone(self);
         // One task for each that waits, so that nobody is left waiting; who comes late finds nothing to do.
         tokio::spawn(async move { writer.write_group().await });
@@ -148,7 +145,7 @@ impl Writer {
     /// cluster, and polls go on meanwhile. Whoever it is too much for waits again.
     async fn checked(&self, head: &Head, group: &mut Vec<Waiting>) -> Result<Batch, ApiError> {
         let (head, removal_limit) = (head.clone(), self.removal_limit);
-        let asks: Vec<_> = group.iter().map(|waiting| (waiting.ask.clone(), waiting.id)).collect();
+        let asks: Vec<_> = group.iter().map(|waiting| waiting.ask.clone()).collect();
         let work = spawn_blocking(move || Batch::of(head, &asks, removal_limit));
         let batch = work.await.map_err(ApiError::internal)?;
         self.waiting(|waiting| {
@@ -315,22 +312,25 @@ enum Verdict {
 }
 
 impl Batch {
-    fn of(head: Head, asks: &[(Ask, EntryId)], removal_limit: usize) -> Self {
+    fn of(head: Head, asks: &[Ask], removal_limit: usize) -> Self {
         let mut batch = Batch { verdicts: Vec::new(), change_sets: Vec::new(), last: head };
         let mut documents = 0;
-        for (ask, id) in asks {
+        for ask in asks {
             if documents >= GROUP_DOCUMENTS {
                 break;
             }
+            // Another one each time that it is checked: by its last entry's id a store knows on what the next
+            // group was checked, so that id may stand for one content alone.
+            let id = EntryId(Uuid::new_v4().as_u128());
             // What is wrong with one must not keep the others from being answered.
-            let checked = catch_unwind(AssertUnwindSafe(|| check(&batch.last, ask, *id, removal_limit)));
+            let checked = catch_unwind(AssertUnwindSafe(|| check(&batch.last, ask, id, removal_limit)));
             let checked = checked.unwrap_or_else(|_| Err(ApiError::internal("checking a write panicked")));
             let verdict = match checked {
                 Ok(Checked::Nothing(outcome)) => Verdict::Said(Ok(outcome)),
                 Err(refusal) => Verdict::Said(Err(refusal)),
                 Ok(Checked::Changes { change_set, next }) => {
                     documents += change_set.documents.len();
-                    let position = Position { revision: next.revision(), entry: *id };
+                    let position = Position { revision: next.revision(), entry: id };
                     let next = Head { fleet: *next, position, ..batch.last.clone() };
                     let before = Box::new(std::mem::replace(&mut batch.last, next));
                     batch.change_sets.push(*change_set);

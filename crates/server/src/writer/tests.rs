@@ -216,6 +216,12 @@ async fn write_later(asks: Vec<(u64, Ask)>, commits: &[Fate], reads: &[bool]) ->
         assert!(writer.ahead.lock().await.is_none(), "nobody goes on from it");
     }
     let entries = inner.head().await.unwrap().1.revision;
+    let served = view.now().head().unwrap().clone();
+    let Snapshot { position, documents: stored, .. } =
+        inner.load(Some(served.position.revision)).await.unwrap();
+    assert_eq!(served.position, position);
+    assert!(stored.iter().all(|one| served.fleet.get(&one.key).is_some_and(|it| *it.body() == one.body)));
+    assert_eq!(served.fleet.len("namespaces"), stored.len());
     if reads.is_empty() && said.iter().all(|said| said.starts_with("written")) {
         assert_eq!(view.now().head().unwrap().fleet.revision(), entries);
     }
@@ -283,6 +289,26 @@ async fn the_next_group_is_checked_while_one_is_committed_and_anew_where_that_fa
         let tried = write_later(vec![(0, ask()), (1, sees)], fates, &[]).await;
         assert_eq!((tried.said, &**checked.lock().unwrap()), (said.map(String::from).to_vec(), checks));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_checked_on_a_group_that_came_otherwise_is_checked_anew() {
+    use Fate::{Hangs, Overtaken};
+    let other = Ask {
+        wanted: Arc::new(|_| {
+            let body = json!({"id": "other", "labels": {"not": "stored"}});
+            Ok(vec![Operation::new(Verb::Create, Key::new("namespaces", "other"), Some(body))])
+        }),
+        ..ask()
+    };
+    // While it hangs the third is checked on what the two leave. Then somebody else's entry takes the first
+    // one's place, and the second has the revision that it was to have.
+    let asks = vec![(0, other), (0, ask_for("x")), (1, ask_for("z"))];
+    let tried = write_later(asks, &[Hangs, Overtaken], &[]).await;
+    assert_eq!(
+        (tried.said, tried.entries),
+        (["exists", "written 2", "written 3"].map(String::from).to_vec(), 3)
+    );
 }
 
 #[tokio::test(start_paused = true)]
