@@ -198,6 +198,24 @@ impl Lineage {
         Client::default().ask(self.address()?, &self.poll(0), "")
     }
 
+    /// The revision that it serves; 0 where it says none.
+    pub(super) fn revision(&self) -> u64 {
+        let ready = self
+            .address()
+            .and_then(|address| Client::default().ask(address, &self.request("GET", "/ready"), ""));
+        ready.and_then(|reply| reply.json()["revision"].as_u64()).unwrap_or_default()
+    }
+
+    /// Returns once it serves what came after `revision`.
+    pub(super) fn wait_until_past(&self, revision: u64) -> Result<()> {
+        let deadline = Instant::now() + FOREVER;
+        while self.revision() <= revision {
+            ensure!(Instant::now() < deadline, "{} stays at or before {revision}", self.name);
+            thread::sleep(PAUSE);
+        }
+        Ok(())
+    }
+
     /// Returns once polls are answered.
     pub(super) fn wait_until_ready(&self) -> Result<()> {
         self.wait_until("200")

@@ -10,6 +10,7 @@ use flux_resourceset_store::{Access, Committed, SqliteStore, Store};
 use serde_json::json;
 
 use super::Round;
+use super::lineage::Lineage;
 use super::replaced::{backup, confirmed, exchange};
 use super::seen::{Outcome, Write};
 use super::stage::{Stage, log_as};
@@ -28,7 +29,10 @@ pub(super) fn newer(round: &mut Round<'_>) -> Result<()> {
     round.random.pause(500);
     load.wait_for_writes()?;
     backup(&store, &kept)?;
+    // What a process never saw it could not miss in the backup.
+    let kept_at = stage.lineages.iter().map(Lineage::revision).max().unwrap_or_default();
     load.wait_for_writes()?;
+    stage.lineages.iter().try_for_each(|lineage| lineage.wait_until_past(kept_at))?;
     round.random.pause(500);
     let number = stage.numbers.next();
     let revision = raise(&store, number)?;
