@@ -332,10 +332,7 @@ impl Fleet {
     }
 
     pub(crate) fn cluster(&self, id: &str) -> Option<&Cluster> {
-        match &self.tables.get(CLUSTERS)?.get(id)?.resource {
-            Resource::Cluster(cluster) => Some(cluster),
-            _ => None,
-        }
+        self.tables.get(CLUSTERS)?.get(id)?.only_cluster()
     }
 
     /// The cluster `id`, or the one that its tombstone holds: what it gets, or would get once it is back.
@@ -497,7 +494,7 @@ impl Fleet {
         if was.layer.targets().eq(now.layer.targets()) {
             return number;
         }
-        let (before, after) = (targets_of(&was.layer), targets_of(&now.layer));
+        let (before, after) = (each_once(was.layer.targets()), each_once(now.layer.targets()));
         self.referrers.change(number, (plural, id), &before, after)
     }
 
@@ -617,14 +614,10 @@ impl Fleet {
         else {
             return if self.is_referred_to(key) { Err(self.dangling(key)) } else { Ok(()) };
         };
-        let layer = layer_of(&document.resource);
-        let mut of_layer = layer.into_iter().flat_map(Layer::targets);
-        let gone = match of_layer.find(|(plural, id)| !self.has(plural, id)) {
-            Some((plural, id)) => Some(Key::new(plural, id)),
-            None if layer.is_some() => None,
-            None => references_of(&document.resource).into_iter().find(|key| self.get(key).is_none()),
-        };
-        gone.map_or(Ok(()), |target| Err(LoadError::new(key, missing(&target))))
+        match targets_of(&document.resource).filter(|(plural, id)| !self.has(plural, id)).min() {
+            Some((plural, id)) => Err(LoadError::new(key, missing(&Key::new(plural, id)))),
+            None => Ok(()),
+        }
     }
 
     /// Refuses a type that is gone while there are documents of it.
@@ -673,27 +666,21 @@ fn cluster_of(resource: &Resource) -> Option<&Cluster> {
     }
 }
 
-/// What a document refers to, each once. A cluster that is held still refers.
+/// What a document refers to, each once.
 pub(crate) fn references_of(resource: &Resource) -> Vec<Key> {
-    match resource {
-        Resource::Component(component) => {
-            let others = component.depends_on.iter().chain(component.requires.keys());
-            each_once(others.map(|id| (PLATFORM_COMPONENTS, id.as_str())))
-        }
-        _ => layer_of(resource).map(targets_of).unwrap_or_default(),
-    }
+    each_once(targets_of(resource))
 }
 
-/// What refers to others in what is no catalog entry.
-fn layer_of(resource: &Resource) -> Option<&Layer> {
-    match resource {
-        Resource::Profile(profile) => Some(&profile.layer),
-        _ => cluster_of(resource).map(|cluster| &cluster.layer),
-    }
-}
-
-fn targets_of(layer: &Layer) -> Vec<Key> {
-    each_once(layer.targets())
+/// The same as it stands there. A cluster that is held still refers.
+fn targets_of(resource: &Resource) -> impl Iterator<Item = (&str, &str)> {
+    let (layer, component) = match resource {
+        Resource::Profile(profile) => (Some(&profile.layer), None),
+        Resource::Component(component) => (None, Some(component)),
+        _ => (cluster_of(resource).map(|cluster| &cluster.layer), None),
+    };
+    let needed = component.into_iter().flat_map(|one| one.depends_on.iter().chain(one.requires.keys()));
+    let needed = needed.map(|id| (PLATFORM_COMPONENTS, id.as_str()));
+    layer.into_iter().flat_map(Layer::targets).chain(needed)
 }
 
 fn each_once<'a>(targets: impl Iterator<Item = (&'a str, &'a str)>) -> Vec<Key> {

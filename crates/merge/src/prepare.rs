@@ -10,7 +10,7 @@ use flux_resourceset_model::{
 use serde_json::Value;
 
 use crate::check::{check, clashes};
-use crate::fleet::{Fleet, LoadError, dns_taken};
+use crate::fleet::{Document, Fleet, LoadError, dns_taken};
 use crate::part::{normalize_part, put_part, take_out};
 use crate::refusal::Refusal;
 use crate::rewrite::{forget_known, keep_alias, keep_name, rewritten};
@@ -29,7 +29,8 @@ pub struct Prepared {
     pub documents: Vec<DocumentChange>,
     /// The fleet with them, still at the revision of the fleet before.
     pub after: Fleet,
-    /// The lowest reader version that knows what `documents` hold.
+    /// The lowest reader version that knows what `documents` hold otherwise than before. What stays was stored
+    /// with its own, and a store lets in nobody who is older than any that it had.
     pub min_reader: u32,
     /// Whether `after` was made by putting one document in its place, once and for all.
     is_one: bool,
@@ -512,28 +513,23 @@ impl<'a> Draft<'a> {
     ) {
         self.touched.insert(key.clone());
         let rules = self.before.rules();
-        let (bytes, resource, mut wrong) = match self.after.get(key).zip(stored) {
-            Some((known, stored)) => {
-                let bytes = known.with(about, body);
-                let stays = |field: &str| body.get(field) == stored.get(field);
-                let resource = kind.read_over(&bytes, Some(known.resource()), &stays);
-                let mut wrong = kind.validate_rewrite(body, resource.as_ref(), stored, rules);
-                if !wrong.is_empty() {
-                    let whole = serde_json::from_slice(&bytes).unwrap_or_default();
-                    wrong = kind.validate(&whole, rules);
-                    forget_known(&mut wrong, &kind.validate(&known.to_body(), rules));
-                }
-                (bytes, resource, wrong)
-            }
-            None => {
-                let bytes = serde_json::to_vec(body).unwrap_or_default();
-                let (resource, mut wrong) = (kind.read(&bytes), kind.validate(body, rules));
-                if let Some(stored) = stored.filter(|_| !wrong.is_empty()) {
-                    forget_known(&mut wrong, &kind.validate(stored, rules));
-                }
-                (bytes, resource, wrong)
-            }
+        let known = self.after.get(key).filter(|_| stored.is_some());
+        let bytes = match known {
+            Some(known) => known.with(about, body),
+            None => serde_json::to_vec(body).unwrap_or_default(),
         };
+        let nothing = Body::new();
+        let was = known.and(stored).unwrap_or(&nothing);
+        let stays = |field: &str| body.get(field) == was.get(field);
+        let resource = kind.read_over(&bytes, known.map(Document::resource), &stays);
+        let mut wrong = kind.validate_rewrite(body, resource.as_ref(), was, rules);
+        if let Some(stored) = stored.filter(|_| !wrong.is_empty()) {
+            // Said of the whole, as it was and as it would be.
+            let whole = serde_json::from_slice(&bytes).unwrap_or_default();
+            let stored = known.map_or_else(|| stored.clone(), Document::to_body);
+            wrong = kind.validate(&whole, rules);
+            forget_known(&mut wrong, &kind.validate(&stored, rules));
+        }
         if key.kind == TOMBSTONES && stored.is_none() {
             wrong.extend(self.check_kept(body));
         }

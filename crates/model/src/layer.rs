@@ -89,27 +89,6 @@ impl Layer {
         fields
     }
 
-    /// The same as values.
-    pub(crate) fn to_values(&self, wanted: &dyn Fn(&str) -> bool) -> Body {
-        let mut fields = Body::new();
-        if !self.platform_components.is_empty() && wanted(PLATFORM_COMPONENTS) {
-            fields.insert(PLATFORM_COMPONENTS.into(), values(&self.platform_components));
-        }
-        let references = self.references.iter().filter(|(plural, _)| wanted(plural));
-        fields.extend(references.map(|(plural, references)| (plural.to_string(), values(references))));
-        if !self.patches.is_empty() && wanted(PATCHES) {
-            let patches = self.patches.iter();
-            let patches = patches.map(|(id, patches)| (id.to_string(), patches.to_value()));
-            fields.insert(PATCHES.into(), Value::Object(patches.collect()));
-        }
-        if !self.unset_patches.is_empty() && wanted(UNSET_PATCHES) {
-            let unset = self.unset_patches.iter();
-            let unset = unset.map(|(id, keys)| (id.to_string(), keys.iter().map(String::as_str).collect()));
-            fields.insert(UNSET_PATCHES.into(), Value::Object(unset.collect()));
-        }
-        fields
-    }
-
     /// What it speaks of, each by the plural of its type and its id; some more than once.
     pub fn targets(&self) -> impl Iterator<Item = (&str, &str)> {
         let components = self.platform_components.iter().map(|reference| &reference.id);
@@ -180,10 +159,6 @@ impl Layer {
         }
         found
     }
-}
-
-fn values(references: &[impl Written]) -> Value {
-    references.iter().map(Written::to_value).collect()
 }
 
 fn list(references: &[impl Written]) -> String {

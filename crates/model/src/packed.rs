@@ -48,7 +48,11 @@ impl PackedBody {
         let (Packed::Whole(body) | Packed::WithoutLayer(body)) = &self.0;
         let mut fields: Body = serde_json::from_slice(body).unwrap_or_default();
         if let (Packed::WithoutLayer(_), Some(layer)) = (&self.0, layer_of(resource)) {
-            fields.extend(layer.to_values(wanted));
+            let said = layer.to_fields(wanted).into_iter();
+            // Written as JSON just now.
+            fields.extend(
+                said.map(|(name, text)| (name.to_owned(), serde_json::from_str(&text).unwrap_or_default())),
+            );
         }
         fields
     }

@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use serde_json::Value;
 
 /// The values of one component, by patch key: a JSON object of strings, its keys sorted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,12 +23,6 @@ impl Patches {
     /// What is set under `key`.
     pub fn get(&self, key: &str) -> Option<String> {
         self.to_map().remove(key)
-    }
-
-    /// The patches as a value.
-    pub(crate) fn to_value(&self) -> Value {
-        // Written from strings.
-        serde_json::from_str(&self.0).unwrap_or_default()
     }
 
     /// The patches, to be looked into.

@@ -92,17 +92,11 @@ impl ComponentReference {
 pub(crate) trait Written {
     /// Appends it as JSON.
     fn write(&self, out: &mut Vec<u8>);
-    /// The same as a value.
-    fn to_value(&self) -> Value;
 }
 
 impl Written for ComponentReference {
     fn write(&self, out: &mut Vec<u8>) {
         write(&self.id, self.said.as_deref(), out);
-    }
-
-    fn to_value(&self) -> Value {
-        value(&self.id, self.said.as_deref())
     }
 }
 
@@ -110,29 +104,17 @@ impl Written for Reference {
     fn write(&self, out: &mut Vec<u8>) {
         write(&self.id, self.said.as_deref(), out);
     }
-
-    fn to_value(&self) -> Value {
-        value(&self.id, self.said.as_deref())
-    }
 }
 
 fn write<T: Serialize>(id: &str, said: Option<&T>, out: &mut Vec<u8>) {
-    if said.is_some() {
-        // Sorted by their names, as every object of a document.
-        return out.extend_from_slice(value(id, said).to_string().as_bytes());
-    }
-    out.extend_from_slice(br#"{"id":"#);
-    write_text(id, out);
-    out.push(b'}');
-}
-
-fn value<T: Serialize>(id: &str, said: Option<&T>) -> Value {
-    let mut fields = match said.map(serde_json::to_value) {
-        Some(Ok(Value::Object(fields))) => fields,
-        _ => Body::new(),
+    // Sorted by their names, as every object of a document.
+    let Some(Ok(Value::Object(mut fields))) = said.map(serde_json::to_value) else {
+        out.extend_from_slice(br#"{"id":"#);
+        write_text(id, out);
+        return out.push(b'}');
     };
     fields.insert("id".into(), id.into());
-    Value::Object(fields)
+    out.extend_from_slice(Value::Object(fields).to_string().as_bytes());
 }
 
 /// Appends `text` as JSON. Into a buffer in memory, that cannot fail.

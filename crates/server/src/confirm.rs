@@ -72,7 +72,7 @@ impl Service {
         found.show(&mut shown);
         let mut body = standing(Some(mute), found.served);
         body["confirmable"] = true.into();
-        body["store"] = place(Seen { store: found.head.id, position: found.head.position });
+        body["store"] = place(found.at());
         body["remarks"] = found.remarks.into();
         body["plan"] = serde_json::to_value(&found.plan).map_err(ApiError::internal)?;
         Ok(answered(&body))
@@ -146,11 +146,14 @@ impl Service {
 }
 
 impl Found {
+    fn at(&self) -> Seen {
+        Seen { store: self.head.id, position: self.head.position }
+    }
+
     fn show(&self, shown: &mut VecDeque<Shown>) {
-        let head = Seen { store: self.head.id, position: self.head.position };
         shown.retain(|other| other.digest != self.plan.digest);
         shown.truncate(REMEMBERED - 1);
-        shown.push_front(Shown { digest: self.plan.digest.clone(), head });
+        shown.push_front(Shown { digest: self.plan.digest.clone(), head: self.at() });
     }
 
     fn went_on_since(&mut self, seen: Seen) {

@@ -304,12 +304,10 @@ async fn wait_for_change(view: &View, longest: Duration) {
     let until = Instant::now() + longest;
     loop {
         let state = view.now().as_ref().clone();
-        let Some(head) = state.head().filter(|_| state.mute().is_none()) else {
-            return match state.mute() {
-                Some(_) => (),
-                None => sleep_until(until).await,
-            };
-        };
+        if state.mute().is_some() {
+            return;
+        }
+        let Some(head) = state.head() else { return sleep_until(until).await };
         // Elapsed or woken: both mean to ask again, unless it was this process that wrote, which serves that itself.
         let changed = async {
             head.store.wait(head.position.revision).await;
