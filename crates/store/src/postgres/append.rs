@@ -12,48 +12,10 @@ use super::schema::{Meta, admit};
 use crate::columns::{count, json, number};
 use crate::{Position, StoreId, rules};
 
-/// Locks the head, compares it, and where it is the expected one writes everything and moves it. What the
-/// server was told of durability is overruled for this transaction, if it was that a commit need not wait.
-///
-/// A commit under way elsewhere makes this one wait, and then compare with what it left. The fence makes one
-/// that is late write nothing: see `Settlement`.
+/// See `append.sql`. The fence makes a commit that is late write nothing: see `Settlement`.
 const COMMIT: &str = "
-WITH head AS MATERIALIZED (
-    SELECT pg_is_in_recovery(), store, min_reader, schema_floor, fence, begins, revision, entry, at,
-        CASE current_setting('synchronous_commit')
-            WHEN 'off' THEN set_config('synchronous_commit', 'on', true) END
-    FROM flux_resourceset.meta FOR UPDATE
-), due AS MATERIALIZED (
-    SELECT revision, greatest(at, $1) AS at FROM head
-    WHERE store = $2 AND fence = $3 AND revision = $4 AND entry = $5 AND min_reader <= $6 AND schema_floor <= $7
-), logged AS (
-    INSERT INTO flux_resourceset.entries (revision, entry, at, principal, reason, request_id, min_reader,
-        operation_count, document_count, shown, operations)
-    SELECT due.revision + it.nth, it.entry, due.at, it.principal, it.reason, it.request_id, it.min_reader,
-        it.operation_count, it.document_count, it.shown, it.operations
-    FROM due, unnest($8::uuid[], $9::text[], $10::text[], $11::text[], $12::bigint[], $13::bigint[],
-        $14::bigint[], $15::text[], $16::text[]) WITH ORDINALITY AS it (entry, principal, reason,
-        request_id, min_reader, operation_count, document_count, shown, operations, nth)
-), kept AS (
-    INSERT INTO flux_resourceset.versions (type, id, revision, place, body)
-    SELECT it.type, it.id, due.revision + it.nth, it.place, it.body
-    FROM due, unnest($17::text[], $18::text[], $19::bigint[], $20::bigint[], $21::bytea[])
-        AS it (type, id, nth, place, body)
-), gone AS (
-    DELETE FROM flux_resourceset.documents USING due, unnest($22::text[], $23::text[]) AS it (type, id)
-    WHERE documents.type = it.type AND documents.id = it.id
-), current AS (
-    INSERT INTO flux_resourceset.documents (type, id, revision)
-    SELECT it.type, it.id, due.revision + it.nth
-    FROM due, unnest($24::text[], $25::text[], $26::bigint[]) AS it (type, id, nth)
-    ON CONFLICT (type, id) DO UPDATE SET revision = excluded.revision
-), moved AS (
-    UPDATE flux_resourceset.meta SET revision = due.revision + cardinality($8::uuid[]), entry = $27, at = due.at,
-        min_reader = greatest(min_reader, $28)
-    FROM due
-)
-SELECT head.*, due.at, CASE WHEN due.at IS NOT NULL THEN pg_notify('flux_resourceset', '') END
-FROM head LEFT JOIN due ON true";
+SELECT * FROM flux_resourceset.append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19,
+    $20, $21, $22, $23, $24, $25, $26)";
 
 /// Who commits, and on what conditions beside the head's.
 pub(super) struct Writing {
@@ -145,8 +107,6 @@ pub(super) async fn append(
     let store = Uuid::from_u128(writing.store.0);
     let (revision, entry) = (number(expected.revision), Uuid::from_u128(expected.entry.0));
     let (reader, version) = (i64::from(writing.reader), super::schema::known_version());
-    let last = it.entries.last().copied().unwrap_or_default();
-    let min_reader = it.min_readers.iter().copied().max().unwrap_or(0);
     let values: &[Value<'_>] = &[
         (&now, Type::INT8),
         (&store, Type::UUID),
@@ -174,14 +134,12 @@ pub(super) async fn append(
         (&it.current.kinds, Type::TEXT_ARRAY),
         (&it.current.ids, Type::TEXT_ARRAY),
         (&it.current.nths, Type::INT8_ARRAY),
-        (&last, Type::UUID),
-        (&min_reader, Type::INT8),
     ];
     let rows = session.client()?.query_typed(COMMIT, values).await;
     let rows =
         rows.map_err(|error| repeated(&error, change_sets).unwrap_or_else(|| Failure::of_commit(error)))?;
     let [row] = &rows[..] else { return Err(failure::foreign()) };
-    match row.try_get(10)? {
+    match row.try_get(8)? {
         Some(at) => Ok(Appended::At(at)),
         None => Ok(Appended::Refused(admit(row, writing.reader, Some(writing.store))?)),
     }

@@ -17,7 +17,10 @@ pub(super) struct Migration {
 }
 
 /// Index n leads from version n to n + 1; new ones are appended, released ones never changed.
-pub(super) const MIGRATIONS: &[Migration] = &[Migration { sql: include_str!("log.sql"), floor: 1 }];
+pub(super) const MIGRATIONS: &[Migration] = &[
+    Migration { sql: include_str!("log.sql"), floor: 1 },
+    Migration { sql: include_str!("append.sql"), floor: 1 },
+];
 
 /// Names the lock under which one process at a time migrates: `fxRS`, as SQLite's files say it.
 const LOCK: i64 = 0x6678_5253;
