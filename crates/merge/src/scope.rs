@@ -20,12 +20,14 @@ pub(crate) struct Scope<'a> {
     kinds: BTreeSet<&'a str>,
     /// These inputs, by type and id, in order.
     inputs: Vec<(&'a str, &'a str)>,
+    /// Of components whatever is said of them, and not only their patches.
+    beside_patches: bool,
 }
 
 impl<'a> Scope<'a> {
     /// Everything.
     pub(crate) fn whole() -> Self {
-        Scope { document: true, whole: true, ..Scope::default() }
+        Scope { document: true, whole: true, beside_patches: true, ..Scope::default() }
     }
 
     /// What a cluster gets otherwise since it says something else, whatever it refers to.
@@ -39,18 +41,23 @@ impl<'a> Scope<'a> {
         self.document = true;
         match (was, now) {
             (Some(was), Some(now)) if is_described_alike(was, now) => self.add_layer(&was.layer, &now.layer),
-            _ => self.whole = true,
+            _ => {
+                self.whole = true;
+                self.beside_patches = true;
+            }
         }
     }
 
     /// Every input of the types `kinds`.
     pub(crate) fn add_kinds(&mut self, kinds: &BTreeSet<&'a str>) {
         self.kinds.extend(kinds);
+        self.beside_patches = true;
     }
 
     /// The input `id` of the type `kind`.
     pub(crate) fn add_input(&mut self, kind: &'a str, id: &'a str) {
         self.inputs.push((kind, id));
+        self.beside_patches = true;
     }
 
     /// The same, ready to be asked.
@@ -70,6 +77,11 @@ impl<'a> Scope<'a> {
         self.holds_all(kind) || self.inputs.iter().any(|(plural, _)| *plural == kind)
     }
 
+    /// Whether no component gets anything otherwise but its patches.
+    pub(crate) fn is_of_patches(&self) -> bool {
+        !self.beside_patches
+    }
+
     fn holds_all(&self, kind: &str) -> bool {
         self.whole || self.kinds.contains(kind)
     }
@@ -80,6 +92,7 @@ impl<'a> Scope<'a> {
             &was.platform_components,
             &now.platform_components,
         );
+        self.beside_patches |= was.platform_components != now.platform_components;
         for plural in was.references.keys().chain(now.references.keys()) {
             let [was, now] =
                 [was, now].map(|layer| layer.references.get(plural).map_or(&[][..], Vec::as_slice));

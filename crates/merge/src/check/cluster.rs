@@ -50,25 +50,36 @@ fn component_violations(
     components: &ResourceType,
     scope: &Scope<'_>,
 ) -> Vec<Violation> {
-    let mut found = versions(fleet, &cluster.layer);
+    let in_scope = |id: &str| scope.holds(PLATFORM_COMPONENTS, id);
+    // Patches have no part in what components are to each other.
+    let alone = scope.is_of_patches();
     let assigned: Vec<Assigned<'_>> = fleet
-        .sources(cluster, components, |_| true)
+        .sources(cluster, components, |id| !alone || in_scope(id))
         .filter_map(|source| Assigned::of(cluster, source))
         .collect();
+    let mut found = match alone {
+        true => Vec::new(),
+        false => together(fleet, cluster, &assigned),
+    };
+    let assigned = assigned.iter().filter(|one| in_scope(one.input.id));
+    found.extend(assigned.flat_map(|one| values(fleet, cluster, one)));
+    found.extend(deliveries(fleet, &cluster.layer, in_scope));
+    found
+}
+
+/// What is wrong with components beside each other: all of them, since it may be what another one needs that
+/// changes.
+fn together(fleet: &Fleet, cluster: &Cluster, assigned: &[Assigned<'_>]) -> Vec<Violation> {
+    let mut found = versions(fleet, &cluster.layer);
     let by_id: BTreeMap<_, _> = assigned.iter().map(|one| (one.input.id, one)).collect();
-    for one in &assigned {
-        // Of others, too, since it may be what they need that changes.
+    for one in assigned {
         let mut wrong = dependencies(fleet, &by_id, one);
         wrong.extend(requirements(fleet, cluster, &by_id, one));
         if !wrong.is_empty() {
             found.extend(Place::of(fleet, cluster, PLATFORM_COMPONENTS, one.input.id).all(wrong));
         }
-        if scope.holds(PLATFORM_COMPONENTS, one.input.id) {
-            found.extend(values(fleet, cluster, one));
-        }
     }
-    found.extend(deliveries(fleet, &cluster.layer, |id| scope.holds(PLATFORM_COMPONENTS, id)));
-    found.extend(shared_releases(fleet, cluster, &assigned));
+    found.extend(shared_releases(fleet, cluster, assigned));
     found
 }
 
