@@ -20,6 +20,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// Between two confirmations, however generous MAX_STALENESS is.
 const LONGEST_WAIT: Duration = Duration::from_secs(15);
+/// After a write of this process, before the store is asked for others'.
+const OWN_WRITES: Duration = Duration::from_millis(10);
 /// A store that takes longer than this to answer counts as away.
 const LONGEST_ANSWER: Duration = Duration::from_secs(30);
 
@@ -318,5 +320,7 @@ async fn wait_for_change(view: &View, longest: Duration) {
         if is_late || !newer {
             return;
         }
+        // While this process writes, the next commit tells of others anyway.
+        sleep(OWN_WRITES).await;
     }
 }
