@@ -130,12 +130,19 @@ impl PostgresStore {
     async fn reader(&self) -> Result<Session, Failure> {
         if !self.settlement.is_settled().await {
             let session = self.writers()?.session().await?;
-            // First whose store it is: the fence of another is none of ours.
-            log::meta(&session, self.reader, Some(self.store)).await?;
-            self.settlement.settle(&session).await?;
+            self.settle(&session).await?;
             session.keep();
         }
         self.readers.session().await
+    }
+
+    async fn settle(&self, session: &Session) -> Result<(), Failure> {
+        if self.settlement.is_settled().await {
+            return Ok(());
+        }
+        // First whose store it is: the fence of another is none of ours.
+        log::meta(session, self.reader, Some(self.store)).await?;
+        self.settlement.settle(session).await
     }
 
     async fn reading(&self) -> Result<Reading, Failure> {
@@ -158,6 +165,9 @@ impl PostgresStore {
         let writers = self.writers()?;
         loop {
             let session = writers.session().await?;
+            // Nothing is written on top of what is in doubt: an older release's statement would wait for that, and
+            // then see documents as they were before.
+            self.settle(&session).await?;
             let fence = self.settlement.fence();
             let writing = Writing { store: self.store, reader: self.reader, fence };
             let doubt = self.settlement.doubt();

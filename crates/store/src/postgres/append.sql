@@ -1,7 +1,8 @@
 -- Version 2: a commit is a function, so that a session plans its statements once, not for each commit.
 -- A version that appends otherwise brings a function of another name: older releases go on calling this one.
 -- Locks the head, compares it, and where it is the expected one writes everything and moves it; written_at is null
--- where it is not. A commit under way elsewhere makes this one wait, and then compare with what it left.
+-- where it is not. A commit under way elsewhere makes this one wait, and then compare with what it left, and
+-- see it: volatile, and in a transaction that is read committed, each statement of a function looks anew.
 -- nths are which of the entries wrote a document, counted from 1.
 CREATE FUNCTION flux_resourceset.append(
     now bigint, expected_store uuid, expected_fence bigint, expected_revision bigint, expected_entry uuid,

@@ -1,7 +1,7 @@
 //! The server's many codes, and lost connections, in the few classes of [`ErrorKind`], each with what a
 //! person can do.
 
-use tokio_postgres::error::SqlState;
+use tokio_postgres::error::{Severity, SqlState};
 
 use super::url::PostgresUrl;
 use crate::{Error, ErrorKind};
@@ -92,9 +92,16 @@ fn caused(error: Error, source: tokio_postgres::Error) -> Error {
 /// that lost its own, may have come after the commit.
 fn is_definite(error: &tokio_postgres::Error) -> bool {
     error.as_db_error().is_some_and(|said| {
-        said.severity() == "ERROR" && !matches!(&said.code().code()[..2], "08" | "57" | "58" | "XX")
+        // As the protocol has it: the text is in the server's language.
+        said.parsed_severity() == Some(Severity::Error)
+            && !matches!(class_of(said.code()), "08" | "57" | "58" | "XX")
             || *said.code() == SqlState::QUERY_CANCELED
     })
+}
+
+/// The first two characters; nothing of what is no code.
+fn class_of(code: &SqlState) -> &str {
+    code.code().get(..2).unwrap_or_default()
 }
 
 fn class(error: &tokio_postgres::Error) -> (ErrorKind, &'static str) {
@@ -119,7 +126,7 @@ fn class(error: &tokio_postgres::Error) -> (ErrorKind, &'static str) {
         "22021" | "22P05" => (Invalid, "a text holds a character that PostgreSQL cannot store"),
         "54000" => (Invalid, "a document is larger than PostgreSQL can hold"),
         "XX001" | "XX002" => (Corrupt, "the database is damaged: keep a copy of it and restore a backup"),
-        code => match &code[..2] {
+        _ => match class_of(code) {
             "28" => (Unavailable, "the server refuses the user or the password: check DATABASE_URL"),
             "53" | "54" => (Unavailable, "the server is short of memory or of something else: see its log"),
             "57" => (Unavailable, "the server ends, starts or recovers: wait for it"),

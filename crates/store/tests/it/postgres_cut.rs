@@ -171,3 +171,28 @@ async fn a_reader_whose_connection_is_cut_reads_again() {
         assert_eq!(insisting(|| reader.load(None)).await, expected);
     }
 }
+
+/// The writer goes on from a commit that is in doubt, and checked the next one on what that leaves.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deletion_behind_a_creation_that_is_in_doubt_deletes() {
+    if Programs::or_skip().is_none() {
+        return;
+    }
+    let name = shared_server().new_database().unwrap();
+    let url = PostgresUrl::parse(&shared_server().url(&name)).unwrap();
+    let store = PostgresStore::open(&url, CREATE).await.unwrap();
+    let base = store.head().await.unwrap().1;
+    // As where a standby is waited for: the head is locked, and nothing is seen yet.
+    let slow = "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql
+            AS $$ BEGIN PERFORM pg_sleep(2); RETURN NULL; END $$;
+        CREATE CONSTRAINT TRIGGER slow AFTER UPDATE ON flux_resourceset.meta DEFERRABLE INITIALLY DEFERRED
+            FOR EACH ROW WHEN (NEW.revision = 1 AND OLD.revision = 0) EXECUTE FUNCTION slow()";
+    shared_server().run_sql(&name, slow).unwrap();
+    let creation = cluster("x", "1");
+    let entry = creation.entry;
+    timeout(Duration::from_millis(500), store.commit(base, vec![creation])).await.unwrap_err();
+    let deletion = change_set(&[("clusters", "x", None)]);
+    let committed = store.commit(Position { revision: 1, entry }, vec![deletion]).await.unwrap();
+    assert_eq!(done(committed)[0].change_set.documents[0].body, None);
+    assert_eq!(store.load(None).await.unwrap().documents, [], "what the log deletes is not there");
+}
