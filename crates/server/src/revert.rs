@@ -113,18 +113,32 @@ impl Revert {
         outcome: Result<Outcome, ApiError>,
     ) -> Result<Answer, ApiError> {
         let Reverted { operations, conflicts } = self.found();
-        let mut answer = match outcome {
+        let (mut answer, is_done) = match outcome {
             Err(error) if error.code == conflict(self.revision).code => {
                 let found = self.changed_since(store, conflicts).await?;
                 return Err(error.violating(found.iter().map(Conflict::violation).collect()));
             }
             Err(error) => return Err(error.naming(&operations)),
             Ok(Outcome::Planned(planned)) => {
-                serde_json::to_value(&planned.plan).map_err(ApiError::internal)?
+                (serde_json::to_value(&planned.plan).map_err(ApiError::internal)?, false)
             }
-            Ok(Outcome::Done(done)) => changed(&done),
+            Ok(Outcome::Done(done)) => (changed(&done), true),
         };
-        let skipped = self.changed_since(store, conflicts).await?;
+        let skipped = match self.changed_since(store, conflicts.clone()).await {
+            // Whatever cannot be read now, it is done.
+            Err(error) if is_done => {
+                tracing::warn!(code = error.code, "who changed what a revert left cannot be read");
+                let conflicts = conflicts.into_iter();
+                conflicts
+                    .map(|RevertConflict { document, field }| Conflict {
+                        document,
+                        field,
+                        changed_by: Vec::new(),
+                    })
+                    .collect()
+            }
+            skipped => skipped?,
+        };
         answer["skipped"] = skipped.iter().map(Conflict::to_json).collect();
         Ok(json_answer(StatusCode::OK, answer.to_string()))
     }
@@ -191,7 +205,7 @@ impl Later {
 struct Conflict {
     document: Key,
     field: Field,
-    /// Newest first.
+    /// Newest first; none where they cannot be read.
     changed_by: Vec<Value>,
 }
 

@@ -243,10 +243,19 @@ impl View {
             let known = state.head.as_ref();
             let same_or_newer = known.is_none_or(|known| known.position.revision <= head.position.revision);
             let mut next = State::clone(state);
-            if same_or_newer && state.mute.is_none() {
-                next.head = Some(head.clone());
-                next.kept = None;
-                next.trouble = None;
+            match (&state.mute, known) {
+                _ if !same_or_newer => {}
+                (None, _) => {
+                    next.head = Some(head.clone());
+                    next.kept = None;
+                    next.trouble = None;
+                }
+                // Where polls go on for a while, whoever is told next that this was written polls no less; nobody
+                // polls any longer for it.
+                (Some(mute), Some(known)) if !mute.at_once => {
+                    next.head = Some(Head { confirmed: known.confirmed, ..head.clone() });
+                }
+                (Some(_), _) => {}
             }
             next
         });

@@ -62,8 +62,16 @@ impl Writer {
         let (answer, answered) = oneshot::channel();
         self.waiting(|waiting| waiting.push_back(Waiting { ask, answer }));
         let writer = Arc::clone(self);
-        // One task for each that waits, so that nobody is left waiting; who comes late finds nothing to do.
-        tokio::spawn(async move { writer.write_group().await });
+        // One task for each that waits, and none ends before nobody waits: who was set aside for the next group may
+        // have had its task end before. Who comes late finds nothing to do.
+        tokio::spawn(async move {
+            loop {
+                writer.write_group().await;
+                if writer.waiting(|waiting| waiting.is_empty()) {
+                    break;
+                }
+            }
+        });
         answered.await.unwrap_or_else(|_| Err(ApiError::internal("the write ended early")))
     }
 
@@ -82,6 +90,8 @@ impl Writer {
     async fn write_group(&self) {
         let mut ahead = self.ahead.lock().await;
         let mut group: Vec<Waiting> = self.waiting(|waiting| {
+            // Nothing of it was tried yet: what nobody waits for any more is better not done than done late.
+            waiting.retain(|waiting| !waiting.answer.is_closed());
             let longest = waiting.len().min(LONGEST_GROUP);
             waiting.drain(..longest).collect()
         });
@@ -179,7 +189,7 @@ impl Writer {
             match look_for(head, batch).await? {
                 Trace::Ours(entries) => {
                     // They are stored, whatever else fails now; and what is acknowledged is served from here on.
-                    self.take(head, &entries, batch, asked).await;
+                    self.take(batch, asked).await;
                     return Ok(Some(entries));
                 }
                 Trace::Never => {
@@ -214,8 +224,8 @@ impl Writer {
         let asked = Moment::now();
         let commit = head.store.commit(head.position, batch.change_sets.clone());
         match timeout(LONGEST_COMMIT, commit).await.unwrap_or_else(|_| Err(unsaid())) {
-            Ok(Committed::Done(entries)) if entries.len() == batch.change_sets.len() => {
-                self.take(head, &entries, batch, asked).await;
+            Ok(Committed::Done(entries)) if batch.is_stored_as(&entries) => {
+                self.take(batch, asked).await;
                 Ok(Committing::Done(entries))
             }
             Ok(Committed::Done(_)) => Err(ApiError::internal("the store committed other entries than asked")),
@@ -231,17 +241,9 @@ impl Writer {
         }
     }
 
-    /// Swaps in what was just committed: nobody else can have written between. Where that fails, polls
-    /// end and the log says why; the writes are stored all the same.
-    async fn take(&self, head: &Head, entries: &[Entry], batch: &Batch, asked: Moment) {
-        let next = &batch.last;
-        if entries.last().is_some_and(|entry| next.position == position_of(entry)) {
-            return self.view.take(&Head { confirmed: asked, ..next.clone() }).await;
-        }
-        match follow::applied(head.clone(), entries.to_vec()).await {
-            Ok(next) => self.view.take(&Head { confirmed: asked, ..next }).await,
-            Err(behind) => drop(self.behind(behind)),
-        }
+    /// Swaps in what was just committed: nobody else can have written between.
+    async fn take(&self, batch: &Batch, asked: Moment) {
+        self.view.take(&Head { confirmed: asked, ..batch.last.clone() }).await;
     }
 
     async fn catch_up(&self) -> Result<(), ApiError> {
@@ -342,6 +344,16 @@ impl Batch {
         batch
     }
 
+    /// Whether `entries` are its change sets, each at its place.
+    fn is_stored_as(&self, entries: &[Entry]) -> bool {
+        ids(entries).eq(self.ids())
+            && entries.last().is_some_and(|entry| self.last.position == position_of(entry))
+    }
+
+    fn ids(&self) -> impl Iterator<Item = EntryId> {
+        self.change_sets.iter().map(|change_set| change_set.entry)
+    }
+
     /// What each is told, once the change sets are stored as `entries`.
     fn answers(self, entries: Vec<Entry>) -> Vec<Answered> {
         let mut entries: Vec<_> = entries.into_iter().map(Some).collect();
@@ -376,7 +388,7 @@ async fn look_for(before: &Head, batch: &Batch) -> Result<Trace, ApiError> {
     let until = Instant::now() + LOOK_FOR;
     let mut pauses = Pauses::new();
     loop {
-        match trace(before, &batch.change_sets).await {
+        match trace(before, batch).await {
             Ok(trace) => return Ok(trace),
             Err(error) if Instant::now() < until => {
                 tracing::warn!("still looking for a commit: {}", follow::describe(&error));
@@ -387,18 +399,22 @@ async fn look_for(before: &Head, batch: &Batch) -> Result<Trace, ApiError> {
     }
 }
 
-async fn trace(before: &Head, change_sets: &[ChangeSet]) -> Result<Trace, Error> {
-    let changes = before.store.changes_since(before.position, change_sets.len());
+async fn trace(before: &Head, batch: &Batch) -> Result<Trace, Error> {
+    let changes = before.store.changes_since(before.position, batch.change_sets.len());
     // Another history shows nothing of ours.
     let Changes::Entries(entries) = follow::answered(changes).await? else { return Ok(Trace::None) };
-    let ids = |entries: &[Entry]| entries.iter().map(|entry| entry.change_set.entry).collect::<Vec<_>>();
-    let ours: Vec<_> = change_sets.iter().map(|change_set| change_set.entry).collect();
-    Ok(match ids(&entries) {
-        known if known == ours => Trace::Ours(entries),
+    Ok(if batch.is_stored_as(&entries) {
+        Trace::Ours(entries)
+    } else if ids(&entries).zip(batch.ids()).all(|(known, ours)| known == ours) {
         // All of them are stored, or none is: what shows some, or nothing, has not shown it all.
-        known if ours.starts_with(&known) => Trace::None,
-        _ => Trace::Never,
+        Trace::None
+    } else {
+        Trace::Never
     })
+}
+
+fn ids(entries: &[Entry]) -> impl Iterator<Item = EntryId> {
+    entries.iter().map(|entry| entry.change_set.entry)
 }
 
 #[cfg(test)]

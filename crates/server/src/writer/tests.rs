@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Mutex as Locked;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use flux_resourceset_merge::Fleet;
@@ -157,8 +158,46 @@ fn others() -> ChangeSet {
     change_set(&ask(), EntryId(7), operations, prepared)
 }
 
+/// A writer of an empty fleet.
+struct Writing {
+    writer: Arc<Writer>,
+    inner: MemoryStore,
+    /// How many change sets each commit had.
+    groups: Arc<Locked<Vec<usize>>>,
+}
+
+impl Writing {
+    fn over(commits: &[Fate], reads: &[bool]) -> Self {
+        let (inner, groups) = (MemoryStore::new(), Arc::default());
+        let store = Scripted {
+            inner: inner.clone(),
+            commits: Locked::new(commits.iter().copied().collect()),
+            reads: Locked::new(reads.iter().copied().collect()),
+            groups: Arc::clone(&groups),
+        };
+        let view = Arc::new(View::default());
+        view.follow_anew(&Head {
+            fleet: Fleet::empty(Rules::default()),
+            position: Position::START,
+            store: Arc::new(store),
+            id: StoreId(1),
+            confirmed: Moment::now(),
+        });
+        Writing { writer: Arc::new(Writer::new(view, 10)), inner, groups }
+    }
+}
+
+/// The code of a write's answer, or `written` with the revision.
+fn told(answer: Answered) -> String {
+    match answer {
+        Ok(Outcome::Done(done)) => format!("written {}", done.revision()),
+        Ok(Outcome::Planned(_)) => "planned".to_owned(),
+        Err(error) => error.code.to_owned(),
+    }
+}
+
 struct Tried {
-    /// The code of each write's answer, or `written` with the revision.
+    /// What each write was [`told`].
     said: Vec<String>,
     /// How many change sets each commit had.
     groups: Vec<usize>,
@@ -173,24 +212,8 @@ async fn write_all(asks: Vec<Ask>, commits: &[Fate], reads: &[bool]) -> Tried {
 
 /// Writes each of `asks` after so many seconds.
 async fn write_later(asks: Vec<(u64, Ask)>, commits: &[Fate], reads: &[bool]) -> Tried {
-    let inner = MemoryStore::new();
-    let groups = Arc::default();
-    let store = Scripted {
-        inner: inner.clone(),
-        commits: Locked::new(commits.iter().copied().collect()),
-        reads: Locked::new(reads.iter().copied().collect()),
-        groups: Arc::clone(&groups),
-    };
-    let view = Arc::new(View::default());
-    let head = Head {
-        fleet: Fleet::empty(Rules::default()),
-        position: Position::START,
-        store: Arc::new(store),
-        id: StoreId(1),
-        confirmed: Moment::now(),
-    };
-    view.follow_anew(&head);
-    let writer = Arc::new(Writer::new(Arc::clone(&view), 10));
+    let Writing { writer, inner, groups } = Writing::over(commits, reads);
+    let view = Arc::clone(&writer.view);
     let writes: Vec<_> = asks
         .into_iter()
         .map(|(seconds, ask)| {
@@ -205,11 +228,7 @@ async fn write_later(asks: Vec<(u64, Ask)>, commits: &[Fate], reads: &[bool]) ->
         .collect();
     let mut said = Vec::new();
     for write in writes {
-        said.push(match write.await.unwrap() {
-            Ok(Outcome::Done(done)) => format!("written {}", done.revision()),
-            Ok(Outcome::Planned(_)) => "planned".to_owned(),
-            Err(error) => error.code.to_owned(),
-        });
+        said.push(told(write.await.unwrap()));
     }
     sleep(Duration::from_secs(600)).await;
     if said.iter().all(|said| said.starts_with("written")) {
@@ -392,4 +411,57 @@ async fn another_entry_in_its_place_ends_the_doubt() {
     assert_eq!(write(&[Lost, Overtaken, Unsaid], &[]).await, ("written 2".into(), 2));
     // A second doubt is about the place that the second commit would have taken.
     assert_eq!(write(&[Overtaken, Lost, away], &[]).await, ("outcome_unknown".into(), 1));
+}
+
+/// A group that is checked anew may be too much for one commit when nobody comes after it.
+#[tokio::test(start_paused = true)]
+async fn who_is_set_aside_when_checked_anew_is_answered() {
+    let checked = Arc::new(AtomicUsize::new(0));
+    let grows = Ask {
+        wanted: Arc::new(move |_| {
+            let many = if checked.fetch_add(1, Ordering::Relaxed) == 0 { 1 } else { GROUP_DOCUMENTS };
+            Ok((0..many).map(|n| create(&format!("m-{n}"))).collect())
+        }),
+        ..ask()
+    };
+    let writing = write_all(vec![grows, ask_for("b"), ask_for("c")], &[Fate::Conflicts], &[]);
+    let tried = timeout(Duration::from_secs(24 * 3600), writing).await.expect("a day is enough");
+    assert_eq!(tried.said, ["written 1", "written 2", "written 3"]);
+}
+
+/// What a newer release wrote on top of it ends following, and not polls at once.
+#[tokio::test(start_paused = true)]
+async fn what_is_acknowledged_is_polled_though_following_ended_meanwhile() {
+    let Writing { writer, .. } = Writing::over(&[Fate::Late(5)], &[]);
+    let muted = Arc::clone(&writer.view);
+    tokio::spawn(async move {
+        sleep(Duration::from_secs(10)).await;
+        muted.mute(&Mute { code: "store_unreadable", sentence: "why".into(), at_once: false });
+    });
+    let Ok(Outcome::Done(done)) = writer.write(ask()).await else { panic!("it is stored") };
+    let state = writer.view.now();
+    let polled =
+        state.servable(Moment::now(), Duration::from_secs(60)).map(|served| served.position.revision);
+    assert_eq!((done.revision(), polled.ok()), (1, Some(1)));
+}
+
+/// Nothing of it was tried, so that nothing of it need be known.
+#[tokio::test(start_paused = true)]
+async fn what_nobody_waits_for_any_more_is_not_begun() {
+    let Writing { writer, groups, .. } = Writing::over(&[Fate::Late(5)], &[]);
+    let write = |id| {
+        let writer = Arc::clone(&writer);
+        async move { told(writer.write(ask_for(id)).await) }
+    };
+    let stored = tokio::spawn(write("a"));
+    sleep(Duration::from_secs(1)).await;
+    let checked_meanwhile = tokio::spawn(write("b"));
+    sleep(Duration::from_secs(1)).await;
+    timeout(Duration::from_secs(1), write("c")).await.unwrap_err();
+    assert_eq!(
+        (stored.await.unwrap(), checked_meanwhile.await.unwrap()),
+        ("written 1".into(), "written 2".into())
+    );
+    writer.idle().await;
+    assert_eq!(*groups.lock().unwrap(), [1, 1]);
 }

@@ -266,3 +266,20 @@ fn what_this_release_does_not_know_is_not_followed() {
         assert!(again.ended().is_err(), "a person must act before it starts again");
     }
 }
+
+/// It is stored, whatever cannot be read of what it leaves as it is.
+#[test]
+fn a_revert_that_is_stored_is_said_to_be() {
+    let (server, store, memory) = faulty(&[]);
+    let writer = server.writer();
+    writer
+        .patch("/platform_components/p1", json!({"oci_tag": "1.1.0", "component_version": "2"}))
+        .expect(200);
+    let reverted = entries(&memory) as u64;
+    writer.patch("/platform_components/p1", json!({"oci_tag": "1.2.0"})).expect(200);
+    store.next_commits(&[Fate::WrittenThenAway]);
+    let revert = format!("/api/v2/changes/{reverted}/revert?skip_conflicts=true");
+    let said = writer.post(&revert, json!({})).expect(200).json();
+    assert_eq!(said["skipped"][0]["changed_by"], json!([]), "{said}");
+    assert_eq!(entries(&memory) as u64, reverted + 2);
+}
