@@ -72,7 +72,7 @@ impl Authorship {
         }
         // Asked afterwards: a history that was cut meanwhile is then known to be.
         let begins = follow::answered(head.store.history_begins()).await;
-        let begins = begins.map_err(|error| unreadable(&error))?;
+        let begins = begins.map_err(unreadable)?;
         Ok(Authorship(walked.into_iter().map(|(key, walked)| (key, walked.changes(begins))).collect()))
     }
 

@@ -134,9 +134,9 @@ impl Service {
             return Err(left_behind());
         }
         let store = follow::answered(self.confirming.source.open_known()).await;
-        let store = store.map_err(|error| past::unreadable(&error))?;
+        let store = store.map_err(past::unreadable)?;
         let head = follow::load(store, start::rules(&self.config)).await.map_err(|behind| match behind {
-            Behind::Away(error) => past::unreadable(&error),
+            Behind::Away(error) => past::unreadable(error),
             Behind::Mute(mute) => mute.error(),
         })?;
         let last = self.view.now().last();

@@ -128,7 +128,7 @@ pub(crate) async fn named(disputed: &[Disputed], store: &dyn Store) -> Result<Ve
     let mut violations = Vec::new();
     for one in disputed {
         let versions = follow::answered(store.versions(&one.key, None, 1)).await;
-        let versions = versions.map_err(|error| past::unreadable(&error))?;
+        let versions = versions.map_err(past::unreadable)?;
         let last = versions.first().map(|version| {
             let what = if version.body.is_some() { "last changed" } else { "deleted" };
             let why = version.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();

@@ -241,6 +241,7 @@ pub(crate) async fn follow(view: &View, max_staleness: Duration) -> ! {
     let longest = (max_staleness / 4).min(LONGEST_WAIT);
     let mut pauses = Pauses::new();
     let mut identified: Option<Instant> = None;
+    let mut away: Option<Instant> = None;
     loop {
         view.unmuted().await;
         // Whose it is seldom changes, and every commit wakes us.
@@ -249,9 +250,13 @@ pub(crate) async fn follow(view: &View, max_staleness: Duration) -> ! {
             Ok(()) => {
                 identified = identified.filter(|_| !due).or_else(|| Some(Instant::now()));
                 pauses = Pauses::new();
+                if let Some(since) = away.take().filter(|_| view.now().mute().is_none()) {
+                    tracing::info!("the store is read again, after {} seconds", since.elapsed().as_secs());
+                }
                 wait_for_change(view, longest).await;
             }
             Err(error) => {
+                away = away.or_else(|| Some(Instant::now()));
                 note_trouble(view, &error);
                 pauses.pause(longest).await;
             }

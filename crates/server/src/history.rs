@@ -32,7 +32,7 @@ pub(crate) async fn list(head: &Head, query: &Query) -> Result<Answer, ApiError>
         check_type(head, plural).await?;
     }
     let wanted = LogQuery { limit: limit + 1, ..filter(head, query)? };
-    let mut records = follow::answered(head.store.log(&wanted)).await.map_err(|error| unreadable(&error))?;
+    let mut records = follow::answered(head.store.log(&wanted)).await.map_err(unreadable)?;
     let more = records.len() > limit;
     records.truncate(limit);
     let last = records.last().map(|record| record.revision).filter(|_| more);
@@ -61,7 +61,7 @@ async fn check_type(head: &Head, plural: &str) -> Result<(), ApiError> {
         limit: 1,
         ..LogQuery::default()
     };
-    let found = follow::answered(head.store.log(&registered)).await.map_err(|error| unreadable(&error))?;
+    let found = follow::answered(head.store.log(&registered)).await.map_err(unreadable)?;
     let all: Vec<_> = head.fleet.types().iter().map(|kind| kind.plural()).collect();
     let rule = format!("must be one of {}", all.join(", "));
     (!found.is_empty()).then_some(()).ok_or_else(|| invalid("type", &rule))
@@ -181,7 +181,7 @@ pub(crate) async fn load(
     limit: usize,
 ) -> Result<EntryDetail, ApiError> {
     let found = follow::answered(head.store.entry(revision, offset, limit)).await;
-    match found.map_err(|error| unreadable(&error))? {
+    match found.map_err(unreadable)? {
         Past::Known(detail) => Ok(detail),
         Past::Forgotten(0) => Err(ApiError::not_found("No change made revision 0: the fleet began with it.")),
         Past::Forgotten(_) => Err(cut(format_args!("the change that made revision {revision}"))),

@@ -219,11 +219,14 @@ fn done(ended: Result<io::Result<()>, tokio::task::JoinError>) -> Result<(), Str
     ended.map_err(|panic| panic.to_string())?.map_err(|error| error.to_string())
 }
 
-/// Logs what cannot be written, once for each new reason.
+/// Logs what cannot be written, once for each new reason, and that it can again.
 fn note(known: &mut Option<String>, written: Result<(), String>, what: &str) {
     let trouble = written.err();
     if let Some(why) = trouble.as_ref().filter(|_| *known != trouble) {
         tracing::error!("{what}: {why}");
+    }
+    if trouble.is_none() && known.is_some() {
+        tracing::info!("what SNAPSHOT_FILE is for is written again");
     }
     *known = trouble;
 }
@@ -343,6 +346,8 @@ mod tests {
         std::fs::write(&path, "SQLite format 3\0".repeat(100)).unwrap();
         let why = Memory::open(&path).unwrap_err();
         assert!(why.starts_with("SNAPSHOT_FILE") && why.contains("no file of this server"), "{why}");
+        let why = Memory::open(folder.path()).unwrap_err();
+        assert!(why.contains("no file of this server"), "a folder: {why}");
         let nowhere = folder.path().join("none/snapshot");
         assert!(Memory::open(&nowhere).unwrap_err().contains("cannot be opened"));
     }

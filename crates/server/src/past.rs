@@ -17,7 +17,7 @@ use crate::answer::{Answer, json_answer};
 use crate::documents;
 use crate::error::{ApiError, Status, no_such_document, no_such_part, unlisted};
 use crate::files::REVISION;
-use crate::follow;
+use crate::follow::{self, Behind};
 use crate::poll::{answer_poll, fleet_filter};
 use crate::precondition::Precondition;
 use crate::query::{Query, invalid};
@@ -51,7 +51,7 @@ impl When {
             When::Revision(revision) => Ok(revision),
             When::At(at) => {
                 let found = follow::answered(store.revision_at(at)).await;
-                found.map_err(|error| unreadable(&error))?.ok_or_else(|| cut("that time"))
+                found.map_err(unreadable)?.ok_or_else(|| cut("that time"))
             }
         }
     }
@@ -157,7 +157,7 @@ async fn load(head: Head, revision: u64, place: OwnedSemaphorePermit) -> Result<
     let snapshot = match follow::answered(head.store.load(Some(revision))).await {
         Ok(snapshot) => snapshot,
         Err(error) if error.kind == ErrorKind::NotFound => return Err(outside(&head, revision).await),
-        Err(error) => return Err(unreadable(&error)),
+        Err(error) => return Err(unreadable(error)),
     };
     let rules = head.fleet.rules().clone();
     let load = move || {
@@ -175,7 +175,7 @@ async fn outside(head: &Head, revision: u64) -> ApiError {
     match follow::answered(head.store.history_begins()).await {
         Ok(begins) if revision < begins => cut(format_args!("revision {revision}")),
         Ok(_) => ahead(head.position.revision),
-        Err(error) => unreadable(&error),
+        Err(error) => unreadable(error),
     }
 }
 
@@ -204,7 +204,7 @@ pub(crate) async fn read(
 }
 
 async fn stored(head: &Head, key: &Key, revision: u64) -> Result<Option<Stored>, ApiError> {
-    match follow::answered(head.store.read_at(key, revision)).await.map_err(|error| unreadable(&error))? {
+    match follow::answered(head.store.read_at(key, revision)).await.map_err(unreadable)? {
         Past::Known(stored) => Ok(stored),
         Past::Forgotten(_) => Err(cut(format_args!("revision {revision}"))),
         Past::Ahead(head) => Err(ahead(head)),
@@ -231,7 +231,13 @@ fn occupied() -> ApiError {
     ApiError::passing("busy", message)
 }
 
-pub(crate) fn unreadable(error: &Error) -> ApiError {
-    let message = "The store cannot be read now: try again.";
-    ApiError::passing("store_unavailable", message).logged(follow::describe(error))
+/// What a question about the past ends with; where it is no use to ask again, that is said.
+pub(crate) fn unreadable(error: Error) -> ApiError {
+    match Behind::from(error) {
+        Behind::Mute(mute) => mute.error(),
+        Behind::Away(error) => {
+            let message = "The store cannot be read now: try again.";
+            ApiError::passing("store_unavailable", message).logged(follow::describe(&error))
+        }
+    }
 }

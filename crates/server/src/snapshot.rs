@@ -45,8 +45,11 @@ pub(crate) fn read(path: &Path) -> Result<Option<Snapshot>, Unread> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(Unread::Io(error)),
     };
-    let length = file.metadata().map_err(Unread::Io)?.len();
-    read_from(BufReader::with_capacity(BUFFER, file), length).map(Some)
+    let metadata = file.metadata().map_err(Unread::Io)?;
+    if !metadata.is_file() {
+        return Err(Unread::Foreign);
+    }
+    read_from(BufReader::with_capacity(BUFFER, file), metadata.len()).map(Some)
 }
 
 /// `path` with `suffix` after its name.

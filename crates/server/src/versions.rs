@@ -48,7 +48,7 @@ impl<'a> Walk<'a> {
         while self.left > 0 {
             let page = self.left.min(PAGE);
             let versions = follow::answered(self.store.versions(key, below, page)).await;
-            let versions = versions.map_err(|error| unreadable(&error))?;
+            let versions = versions.map_err(unreadable)?;
             // A question that finds nothing is work too.
             self.left -= versions.len().max(1);
             for version in &versions {

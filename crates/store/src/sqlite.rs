@@ -32,7 +32,7 @@ use crate::{
 /// How often a waiting reader looks for what another process committed.
 const LOOK_UP: Duration = Duration::from_millis(200);
 
-/// A long query of the log leaves one for those that follow the head.
+/// How many queries of the log are answered at once; those that follow the head do not wait for them.
 const READERS: usize = 2;
 
 /// A [`Store`] in one SQLite file, which any number of processes of one machine may share.
@@ -47,6 +47,7 @@ const READERS: usize = 2;
 pub struct SqliteStore {
     // Dropped first: the last connection to be closed tidies up, and a reader may not.
     readers: Workers,
+    follower: Workers,
     writer: Option<Workers>,
     path: PathBuf,
     reader: u32,
@@ -86,12 +87,14 @@ impl SqliteStore {
             Access::ReadWrite { create } => Some(Database::open_writer(&path, create, reader)?),
             Access::ReadOnly => None,
         };
-        let readers: Vec<Database> =
-            (0..READERS).map(|_| Database::open_reader(&path, reader)).collect::<Result<_, _>>()?;
+        let open = |_| Database::open_reader(&path, reader);
+        let readers: Vec<Database> = (0..READERS).map(open).collect::<Result<_, _>>()?;
+        let follower = open(READERS)?;
         let writer = writer.map(|writer| Workers::start("store-writer", vec![writer], ErrorKind::Unknown));
         let writer = writer.transpose()?;
         let readers = Workers::start("store-reader", readers, ErrorKind::Unavailable)?;
-        Ok(SqliteStore { readers, writer, path, reader, head: Arc::new(watch::Sender::new(0)) })
+        let follower = Workers::start("store-follower", vec![follower], ErrorKind::Unavailable)?;
+        Ok(SqliteStore { readers, follower, writer, path, reader, head: Arc::new(watch::Sender::new(0)) })
     }
 
     fn writer(&self) -> Result<&Workers, Error> {
@@ -100,30 +103,16 @@ impl SqliteStore {
             failure::Failure::new(ErrorKind::Unavailable, sentence).of(&self.path)
         })
     }
-
-    async fn read<T, W>(&self, work: W) -> Result<T, Error>
-    where
-        T: Send + 'static,
-        W: FnOnce(&rusqlite::Transaction<'_>, StoreId) -> Result<T, failure::Failure> + Send + 'static,
-    {
-        self.readers
-            .call(move |database| {
-                database.transaction(TransactionBehavior::Deferred, |transaction, store| {
-                    work(&transaction, store)
-                })
-            })
-            .await
-    }
 }
 
 #[async_trait]
 impl Store for SqliteStore {
     async fn head(&self) -> Result<(StoreId, Position), Error> {
-        self.read(|transaction, store| Ok((store, log::head(transaction)?))).await
+        self.follower.read(|transaction, store| Ok((store, log::head(transaction)?))).await
     }
 
     async fn load(&self, at: Option<u64>) -> Result<Snapshot, Error> {
-        self.read(move |transaction, store| log::load(transaction, store, at)).await
+        self.readers.read(move |transaction, store| log::load(transaction, store, at)).await
     }
 
     async fn commit(&self, expected: Position, change_sets: Vec<ChangeSet>) -> Result<Committed, Error> {
@@ -149,34 +138,34 @@ impl Store for SqliteStore {
     }
 
     async fn changes_since(&self, seen: Position, limit: usize) -> Result<Changes, Error> {
-        self.read(move |transaction, _| log::changes_since(transaction, seen, limit)).await
+        self.follower.read(move |transaction, _| log::changes_since(transaction, seen, limit)).await
     }
 
     async fn log(&self, query: &LogQuery) -> Result<Vec<Record>, Error> {
         let query = query.clone();
-        self.read(move |transaction, _| history::log(transaction, &query)).await
+        self.readers.read(move |transaction, _| history::log(transaction, &query)).await
     }
 
     async fn entry(&self, revision: u64, offset: usize, limit: usize) -> Result<Past<EntryDetail>, Error> {
-        self.read(move |transaction, _| history::entry(transaction, revision, offset, limit)).await
+        self.readers.read(move |transaction, _| history::entry(transaction, revision, offset, limit)).await
     }
 
     async fn read_at(&self, key: &Key, revision: u64) -> Result<Past<Option<Stored>>, Error> {
         let key = key.clone();
-        self.read(move |transaction, _| history::read_at(transaction, &key, revision)).await
+        self.readers.read(move |transaction, _| history::read_at(transaction, &key, revision)).await
     }
 
     async fn versions(&self, key: &Key, below: Option<u64>, limit: usize) -> Result<Vec<Version>, Error> {
         let key = key.clone();
-        self.read(move |transaction, _| history::versions(transaction, &key, below, limit)).await
+        self.readers.read(move |transaction, _| history::versions(transaction, &key, below, limit)).await
     }
 
     async fn revision_at(&self, at: i64) -> Result<Option<u64>, Error> {
-        self.read(move |transaction, _| history::revision_at(transaction, at)).await
+        self.readers.read(move |transaction, _| history::revision_at(transaction, at)).await
     }
 
     async fn history_begins(&self) -> Result<u64, Error> {
-        self.read(|transaction, _| log::begins(transaction)).await
+        self.readers.read(|transaction, _| log::begins(transaction)).await
     }
 
     async fn forget(&self, before: i64) -> Result<u64, Error> {
@@ -197,7 +186,7 @@ impl Store for SqliteStore {
     }
 
     async fn beginning(&self) -> Result<Beginning, Error> {
-        self.read(|transaction, _| history::beginning(transaction)).await
+        self.readers.read(|transaction, _| history::beginning(transaction)).await
     }
 
     async fn restore(&self, mut steps: mpsc::Receiver<Step>) -> Result<Restored, Error> {

@@ -123,6 +123,19 @@ fn a_backup_taken_under_writes_is_served_as_of_its_revision() {
 }
 
 #[test]
+fn who_is_mute_says_so_of_the_past_too() {
+    let folder = TempDir::new().unwrap();
+    let process = fleet(folder.path());
+    done(folder.path(), &["backup", "fleet.backup"], "sqlite://store.db");
+    done(folder.path(), &["restore", "fleet.backup"], &file("other.db"));
+    fs::rename(folder.path().join("other.db"), folder.path().join("store.db")).unwrap();
+    until("mute", || process.reader().get(POLL).status == 503);
+    for question in ["/api/v2/changes", "/api/v2/changes/1", "/clusters/c1?revision=1"] {
+        assert_eq!(process.writer().get(question).expect(503).code(), "store_diverged", "{question}");
+    }
+}
+
+#[test]
 fn who_remembers_is_mute_until_a_person_confirms() {
     let folder = TempDir::new().unwrap();
     let process = fleet(folder.path());

@@ -1,5 +1,7 @@
-//! What only the store's own connection can be made to meet: a full disk, a read-only one, and a
-//! transaction that was left open.
+//! What only the store's own connection can be made to meet: a full disk, a read-only one, a transaction that was
+//! left open, and questions that take long.
+
+use std::sync::Barrier;
 
 use flux_resourceset_model::change::{ChangeSet, DocumentChange, EntryId, Key};
 use rusqlite::Connection;
@@ -54,6 +56,25 @@ async fn check(hinder: fn(&Connection), relieve: fn(&Connection), sentence: &str
     let committed = store.commit(before.position, list()).await.unwrap();
     assert!(matches!(committed, Committed::Done(entries) if entries.len() == 2));
     assert_eq!(store.load(None).await.unwrap().documents.len(), 3);
+}
+
+#[tokio::test]
+async fn who_follows_the_head_waits_for_no_query() {
+    let (_folder, store) = store().await;
+    let answered = Arc::new(Barrier::new(READERS + 1));
+    let [one, another] = [(); READERS].map(|()| {
+        let answered = Arc::clone(&answered);
+        store.readers.read(move |_, _| {
+            answered.wait();
+            Ok(())
+        })
+    });
+    let (_, _, followed) = tokio::join!(one, another, async {
+        let head = tokio::time::timeout(Duration::from_secs(60), store.head()).await;
+        tokio::task::spawn_blocking(move || answered.wait()).await.unwrap();
+        head
+    });
+    followed.expect("in time").unwrap();
 }
 
 #[tokio::test]

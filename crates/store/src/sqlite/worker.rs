@@ -3,10 +3,12 @@
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::{self, JoinHandle};
 
+use rusqlite::{Transaction, TransactionBehavior};
 use tokio::sync::oneshot;
 
 use super::database::Database;
-use crate::{Error, ErrorKind};
+use super::failure::Failure;
+use crate::{Error, ErrorKind, StoreId};
 
 type Job = Box<dyn FnOnce(&mut Database) + Send>;
 
@@ -34,6 +36,19 @@ impl Workers {
             })?);
         }
         Ok(workers)
+    }
+
+    /// Has one of the threads answer a question, inside a transaction, with the store that it is about.
+    pub(super) async fn read<T, W>(&self, work: W) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        W: FnOnce(&Transaction<'_>, StoreId) -> Result<T, Failure> + Send + 'static,
+    {
+        self.call(move |database| {
+            database
+                .transaction(TransactionBehavior::Deferred, |transaction, store| work(&transaction, store))
+        })
+        .await
     }
 
     /// Has one of the threads do `work`. Where the returned future is dropped, work that has begun
