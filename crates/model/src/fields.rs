@@ -1,6 +1,7 @@
 //! A stored document taken apart into its fields, each of which is read on its own: those of clusters depend on
 //! the types of the fleet.
 
+use std::borrow::{Borrow, Cow};
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
@@ -9,7 +10,17 @@ use serde_json::value::RawValue;
 use crate::Unreadable;
 
 /// The fields of a JSON object, not read yet.
-pub(crate) struct Fields<'a>(BTreeMap<String, &'a RawValue>);
+pub(crate) struct Fields<'a>(BTreeMap<Name<'a>, &'a RawValue>);
+
+/// Copied only where it is escaped.
+#[derive(PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
+
+impl Borrow<str> for Name<'_> {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
 
 /// What was read of a document before some of its fields were written anew, so that the others need not be read
 /// again.
@@ -54,12 +65,12 @@ impl<'a> Fields<'a> {
 
     /// Those that are not among `others`.
     pub(crate) fn without<T>(self, others: &BTreeMap<&str, T>) -> Self {
-        Fields(self.0.into_iter().filter(|(name, _)| !others.contains_key(name.as_str())).collect())
+        Fields(self.0.into_iter().filter(|(name, _)| !others.contains_key(&*name.0)).collect())
     }
 
     /// Every field by its name, as it is written.
     pub(crate) fn texts(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(name, value)| (name.as_str(), value.get()))
+        self.0.iter().map(|(name, value)| (&*name.0, value.get()))
     }
 
     /// The field as it is written.

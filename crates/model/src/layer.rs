@@ -10,9 +10,10 @@ use serde_json::Value;
 use crate::component::{Delivery, check_release};
 use crate::expiry::Expiry;
 use crate::fields::{Fields, Kept};
+use crate::object::ObjectWriter;
 use crate::patch_key::{check_helm_keys, check_substitute_keys};
 use crate::patches::Patches;
-use crate::reference::{ComponentReference, REMARKS, Reference, Written, write_text};
+use crate::reference::{ComponentReference, REMARKS, Reference, Written};
 use crate::violation::Violation;
 use crate::{Body, PATCHES, PLATFORM_COMPONENTS, UNSET_PATCHES, Unreadable};
 
@@ -77,13 +78,17 @@ impl Layer {
         let references = self.references.iter().filter(|(plural, _)| wanted(plural));
         fields.extend(references.map(|(plural, references)| (&**plural, list(references))));
         if !self.patches.is_empty() && wanted(PATCHES) {
-            let patches =
-                self.patches.iter().map(|(id, patches)| (id, patches.as_json().as_bytes().to_vec()));
+            let patches = |object: &mut ObjectWriter<'_>| {
+                for (id, patches) in &self.patches {
+                    object.field(id).extend_from_slice(patches.as_json().as_bytes());
+                }
+            };
             fields.insert(PATCHES, object(patches));
         }
         if !self.unset_patches.is_empty() && wanted(UNSET_PATCHES) {
-            let unset = self.unset_patches.iter();
-            let unset = unset.map(|(id, keys)| (id, serde_json::to_vec(keys).unwrap_or_default()));
+            let unset = |object: &mut ObjectWriter<'_>| {
+                self.unset_patches.iter().for_each(|(id, keys)| object.optional(id, Some(keys)));
+            };
             fields.insert(UNSET_PATCHES, object(unset));
         }
         fields
@@ -162,7 +167,9 @@ impl Layer {
 }
 
 fn list(references: &[impl Written]) -> String {
-    let mut out = vec![b'['];
+    // Most say no more than an id.
+    let mut out = Vec::with_capacity(references.len() * 32);
+    out.push(b'[');
     for (at, reference) in references.iter().enumerate() {
         if at > 0 {
             out.push(b',');
@@ -173,17 +180,11 @@ fn list(references: &[impl Written]) -> String {
     String::from_utf8(out).unwrap_or_default()
 }
 
-fn object<'a>(entries: impl Iterator<Item = (&'a Arc<str>, Vec<u8>)>) -> String {
-    let mut out = vec![b'{'];
-    for (id, value) in entries {
-        if out.len() > 1 {
-            out.push(b',');
-        }
-        write_text(id, &mut out);
-        out.push(b':');
-        out.extend(value);
-    }
-    out.push(b'}');
+fn object(fill: impl FnOnce(&mut ObjectWriter<'_>)) -> String {
+    let mut out = Vec::new();
+    let mut object = ObjectWriter::begin(&mut out);
+    fill(&mut object);
+    object.end();
     String::from_utf8(out).unwrap_or_default()
 }
 

@@ -12,6 +12,7 @@ mod expiry;
 mod fields;
 mod freeze;
 mod layer;
+mod object;
 mod packed;
 mod patch_key;
 mod patches;

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use crate::fields::Fields;
 use crate::layer::Layer;
-use crate::reference::write_text;
+use crate::object::ObjectWriter;
 use crate::{Body, Resource};
 
 /// The body of a document, byte for byte, beside its parsed form.
@@ -86,16 +86,12 @@ fn without_layer(body: &[u8], layer: &Layer) -> Option<Box<[u8]>> {
 fn object(fields: &Fields<'_>, more: &BTreeMap<&str, String>) -> Vec<u8> {
     let mut all: BTreeMap<&str, &str> = fields.texts().collect();
     all.extend(more.iter().map(|(name, text)| (*name, text.as_str())));
-    let mut out = vec![b'{'];
+    let mut out = Vec::new();
+    let mut object = ObjectWriter::begin(&mut out);
     for (name, text) in all {
-        if out.len() > 1 {
-            out.push(b',');
-        }
-        write_text(name, &mut out);
-        out.push(b':');
-        out.extend_from_slice(text.as_bytes());
+        object.field(name).extend_from_slice(text.as_bytes());
     }
-    out.push(b'}');
+    object.end();
     out
 }
 

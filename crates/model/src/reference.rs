@@ -6,11 +6,11 @@ use std::ops::Deref;
 use std::sync::{Arc, LazyLock};
 
 use serde::de::{Error, MapAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::Value;
+use serde::{Deserialize, Deserializer};
 
 use crate::Body;
 use crate::component::OnRemove;
+use crate::object::ObjectWriter;
 
 /// What of a reference is about the reference itself and in no input.
 pub(crate) const REMARKS: [&str; 2] = ["note", "expires"];
@@ -31,25 +31,19 @@ pub struct ComponentReference {
 }
 
 /// What a reference says of a catalog entry.
-#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct ComponentOverrides {
     /// Whether the component is taken out of what lower layers refer to; then nothing else is said of it.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub exclude: bool,
     /// `None`: what a lower layer says, else the catalog, else true.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub enabled: Option<bool>,
     /// `None`: a lower layer's, else the catalog's.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub oci_tag: Option<Box<str>>,
     /// `None`: a lower layer's, else the catalog's.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub component_path: Option<Box<str>>,
     /// `None`: a lower layer's, else the catalog's.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub on_remove: Option<OnRemove>,
     /// Merged into what lower layers and the catalog say, key by key at every depth.
-    #[serde(skip_serializing_if = "Body::is_empty")]
     pub release: Body,
 }
 
@@ -63,16 +57,13 @@ pub struct Reference {
 }
 
 /// What a reference says of a definition.
-#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Overrides {
     /// Whether the definition is taken out of what lower layers refer to; then nothing else is said of it.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub exclude: bool,
     /// `None`: a lower layer's, else the definition's.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub on_remove: Option<OnRemove>,
     /// What stands for the definition's properties here, each whole.
-    #[serde(flatten)]
     pub overrides: Body,
 }
 
@@ -96,31 +87,39 @@ pub(crate) trait Written {
 
 impl Written for ComponentReference {
     fn write(&self, out: &mut Vec<u8>) {
-        write(&self.id, self.said.as_deref(), out);
+        // Taken apart whole, so that a field which is added cannot be forgotten here.
+        let ComponentOverrides { exclude, enabled, oci_tag, component_path, on_remove, release } = &**self;
+        let mut object = ObjectWriter::begin(out);
+        object.optional("component_path", component_path.as_ref());
+        object.optional("enabled", enabled.as_ref());
+        object.optional("exclude", exclude.then_some(&true));
+        object.optional("id", Some(&*self.id));
+        object.optional("oci_tag", oci_tag.as_ref());
+        object.optional("on_remove", on_remove.as_ref());
+        object.optional("release", (!release.is_empty()).then_some(release));
+        object.end();
     }
 }
 
 impl Written for Reference {
     fn write(&self, out: &mut Vec<u8>) {
-        write(&self.id, self.said.as_deref(), out);
+        let Overrides { exclude, on_remove, overrides } = &**self;
+        let mut object = ObjectWriter::begin(out);
+        let mut rest = overrides.iter().peekable();
+        let mut up_to = |name: &str, object: &mut ObjectWriter<'_>| {
+            while let Some((name, value)) = rest.next_if(|(other, _)| other.as_str() < name) {
+                object.optional(name, Some(value));
+            }
+        };
+        up_to("exclude", &mut object);
+        object.optional("exclude", exclude.then_some(&true));
+        up_to("id", &mut object);
+        object.optional("id", Some(&*self.id));
+        up_to("on_remove", &mut object);
+        object.optional("on_remove", on_remove.as_ref());
+        rest.for_each(|(name, value)| object.optional(name, Some(value)));
+        object.end();
     }
-}
-
-fn write<T: Serialize>(id: &str, said: Option<&T>, out: &mut Vec<u8>) {
-    // Sorted by their names, as every object of a document.
-    let Some(Ok(Value::Object(mut fields))) = said.map(serde_json::to_value) else {
-        out.extend_from_slice(br#"{"id":"#);
-        write_text(id, out);
-        return out.push(b'}');
-    };
-    fields.insert("id".into(), id.into());
-    out.extend_from_slice(Value::Object(fields).to_string().as_bytes());
-}
-
-/// Appends `text` as JSON. Into a buffer in memory, that cannot fail.
-pub(crate) fn write_text(text: &str, out: &mut Vec<u8>) {
-    let written = serde_json::to_writer(out, text);
-    debug_assert!(written.is_ok(), "a text is always JSON");
 }
 
 impl Deref for ComponentReference {

@@ -173,7 +173,7 @@ fn apply(head: &Head, entry: &Entry) -> Result<Head, Mute> {
     }
     let fleet = head.fleet.apply(revision, &entry.change_set.documents);
     let fleet = fleet.map_err(|error| unreadable(revision, error))?;
-    Ok(Head { fleet, position: Position { revision, entry: entry.change_set.entry }, ..head.clone() })
+    Ok(head.then(fleet, Position { revision, entry: entry.change_set.entry }))
 }
 
 fn unreadable(revision: u64, why: impl std::fmt::Display) -> Mute {

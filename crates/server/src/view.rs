@@ -45,6 +45,11 @@ pub(crate) struct Head {
 }
 
 impl Head {
+    /// What comes after it in the same store; confirmed when this was.
+    pub(crate) fn then(&self, fleet: Fleet, position: Position) -> Self {
+        Head { fleet, position, store: Arc::clone(&self.store), id: self.id, confirmed: self.confirmed }
+    }
+
     /// Whether it is of the same store as `other`, and later.
     pub(crate) fn goes_on_from(&self, other: &Head) -> bool {
         Arc::ptr_eq(&self.store, &other.store) && self.position.revision > other.position.revision

@@ -333,7 +333,7 @@ impl Batch {
                 Ok(Checked::Changes { change_set, next }) => {
                     documents += change_set.documents.len();
                     let position = Position { revision: next.revision(), entry: id };
-                    let next = Head { fleet: *next, position, ..batch.last.clone() };
+                    let next = batch.last.then(*next, position);
                     let before = Box::new(std::mem::replace(&mut batch.last, next));
                     batch.change_sets.push(*change_set);
                     Verdict::Written { before, at: batch.change_sets.len() - 1 }
