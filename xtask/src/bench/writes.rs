@@ -12,6 +12,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio_postgres::{Client as Session, NoTls, Statement};
 
 use super::client::Client;
+use super::cpu::CpuTime;
 use super::postgres::Postgres;
 use super::row::{Goal, Row};
 use super::stores::Stores;
@@ -57,13 +58,16 @@ fn beside(database: &str, server: &Server, mut bare: impl FnMut() -> Result<f64>
     let mut load = Load::new(server.address())?;
     load.round(Duration::from_millis(500))?;
     let [mut ours, mut theirs, mut ratios] = [(); 3].map(|()| Vec::new());
+    let [mut our_cost, mut their_cost] = [(); 2].map(|()| Vec::new());
     for round in 0..ROUNDS {
-        let (one, other) = if round % 2 == 0 {
-            let one = load.round(ROUND)?;
-            (one, bare()?)
-        } else {
-            let other = bare()?;
-            (load.round(ROUND)?, other)
+        let mut one = || costing(&mut our_cost, || load.round(ROUND));
+        let mut other = || costing(&mut their_cost, &mut bare);
+        let (one, other) = match round % 2 {
+            0 => (one()?, other()?),
+            _ => {
+                let other = other()?;
+                (one()?, other)
+            }
         };
         ours.push(one);
         theirs.push(other);
@@ -76,13 +80,23 @@ fn beside(database: &str, server: &Server, mut bare: impl FnMut() -> Result<f64>
         ROUND.as_secs()
     );
     let [ours, theirs, ratio] = [ours, theirs, ratios].map(median);
+    let [our_cost, their_cost] = [our_cost, their_cost].map(median);
     Ok(Row::measured(
         what(database),
         GOAL,
-        format!("{ours:.0}/s"),
-        format!("bare loop: {theirs:.0}/s"),
+        format!("{ours:.0}/s, {our_cost:.0} us of processor each"),
+        format!("bare loop: {theirs:.0}/s, {their_cost:.0} us of processor each"),
         ratio,
     ))
+}
+
+/// The rate of a round; what the machine took for each, clients and database too, is noted in microseconds.
+fn costing(costs: &mut Vec<f64>, round: impl FnOnce() -> Result<f64>) -> Result<f64> {
+    let (before, start) = (CpuTime::of_machine()?, Instant::now());
+    let rate = round()?;
+    let took = CpuTime::of_machine()?.since(before);
+    costs.push(took.as_secs_f64() * 1e6 / (rate * start.elapsed().as_secs_f64()));
+    Ok(rate)
 }
 
 /// The clients, each with clusters of its own to write to.
