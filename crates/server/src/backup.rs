@@ -138,6 +138,13 @@ pub async fn restore(database: &Database, from: &Place) -> Result<String, Undone
             Err(Undone::new(2, "STORE_BACKEND is memory, which nothing can be restored into"))
         }
         Database::Sqlite { path, .. } if !exists(path)? => into_new_file(path, from, &name).await,
+        // Where a store may not be made in it, it would be waited for.
+        Database::Sqlite { path, create: false }
+            if std::fs::metadata(path).is_ok_and(|file| file.len() == 0) =>
+        {
+            let why = "this file is empty, and no store: remove it, and a new one is made";
+            Err(Undone::new(2, format!("{}: {why}", path.display())))
+        }
         Database::Sqlite { .. } | Database::Postgres(_) => fill(database, from, &name).await,
     }
 }

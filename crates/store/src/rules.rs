@@ -7,6 +7,13 @@ use flux_resourceset_model::change::{ChangeSet, EntryId, Operation};
 
 use crate::{Error, ErrorKind, Past, Record};
 
+/// What is said where there is no store. Whoever waits for one says so itself.
+pub(crate) const ABSENT: &str = "there is no store here";
+
+/// What a person does about a store in the place of the one seen before, after having put back what belongs there.
+pub(crate) const CONFIRM: &str = "or look at what this one would change and confirm it: `flux-resourceset-cli confirm`, at \
+                                  the URL of this server; without SNAPSHOT_FILE a restart takes it unseen";
+
 /// Refuses what no store may hold, whatever is in it already.
 pub(crate) fn check_change_sets(change_sets: &[ChangeSet], reader: u32) -> Result<(), Error> {
     let mut entries = HashSet::from([EntryId::NIL]);

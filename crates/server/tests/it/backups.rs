@@ -248,7 +248,12 @@ fn a_backup_that_fails_leaves_the_one_before() {
     done(folder.path(), &["backup", "kept"], "sqlite://store.db");
     let kept = fs::read(folder.path().join("kept")).unwrap();
     let (code, why) = run(folder.path(), &["backup", "kept"], "sqlite://none.db");
-    assert!(code == Some(1) && why.contains("none.db: there is no store yet"), "{why}");
+    assert!(code == Some(1) && why.contains("none.db: there is no store here"), "{why}");
+    assert!(!why.contains("wait"), "{why}");
+    // A file that somebody only touched.
+    fs::write(folder.path().join("touched.db"), "").unwrap();
+    let why = refused(folder.path(), &["restore", "kept"], "sqlite://touched.db");
+    assert!(why.contains("touched.db: this file is empty, and no store: remove it"), "{why}");
     fs::create_dir(folder.path().join("kept.partial")).unwrap();
     let (code, why) = run(folder.path(), &["backup", "kept"], "sqlite://store.db");
     assert!(code == Some(1) && why.contains("kept: Is a directory"), "{why}");
@@ -302,7 +307,7 @@ fn a_restore_that_is_killed_leaves_no_store() {
     killed(folder.path(), &file("new.db"), || log.exists());
     assert!(!folder.path().join("new.db").exists());
     let server = start(folder.path(), &[("DATABASE_URL", "sqlite://new.db")]);
-    server.logged("there is no store yet");
+    server.logged("there is no store here");
     server.reader().get(POLL).expect(503);
     done(folder.path(), &["restore", "fleet.backup"], &file("new.db"));
     server.ready().reader().get(POLL).expect(200);

@@ -246,7 +246,8 @@ fn one_writes_and_another_reads_on_postgresql() {
     std::fs::write(folder.path().join("seed.json"), SEED).unwrap();
     let on = |mode| [("DATABASE_URL", url.as_str()), ("API_MODE", mode), ("SEED_FILE", "seed.json")];
     let reader = start(folder.path(), &on("read-only"));
-    reader.logged("there is no store yet");
+    reader.logged("trying again: database d0 at 127.0.0.1:");
+    reader.logged("there is no store here");
     assert_eq!(reader.reader().get("/ready").expect(503).code(), "starting");
     let writer = start(folder.path(), &on("crud")).ready();
     writer.logged("the server runs with fsync=off");

@@ -129,7 +129,7 @@ fn another_store_and_an_empty_one_are_not_served_either() {
     // Where there is none, none is made or filled.
     take_away(folder.path());
     let process = start(folder.path(), &[SNAPSHOT, ("SEED_FILE", "seed.json")]);
-    process.logged("there is no store yet");
+    process.logged("there is no store here");
     assert_eq!(process.reader().get(POLL).expect(503).code(), "starting");
     assert!(!folder.path().join("store.db").exists());
 }

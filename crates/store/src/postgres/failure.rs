@@ -4,6 +4,7 @@
 use tokio_postgres::error::{Severity, SqlState};
 
 use super::url::PostgresUrl;
+use crate::rules::ABSENT;
 use crate::{Error, ErrorKind};
 
 /// What went wrong, before it is known as an error of a certain database.
@@ -61,10 +62,7 @@ impl Failure {
             Failure::Refused(Error { kind, message, source }) => {
                 Error { kind, message: format!("{place}: {message}"), source }
             }
-            Failure::Absent => {
-                let sentence = "there is no store yet: waits for one to be created here";
-                Error::new(ErrorKind::Unavailable, format!("{place}: {sentence}"))
-            }
+            Failure::Absent => Error::new(ErrorKind::Unavailable, format!("{place}: {ABSENT}")),
             Failure::Driver(source) => {
                 let (kind, sentence) = class(&source);
                 caused(Error::new(kind, format!("{place}: {sentence}")), source)

@@ -73,9 +73,8 @@ pub(super) fn admit(row: &Row, reader: u32, known: Option<StoreId>) -> Result<Me
 
 /// Another store, or none, where this handle has seen one.
 pub(super) fn replaced() -> Failure {
-    let sentence = "another store, or none, took the place of the one seen before: bring that one back, or look at \
-                    what this one holds and confirm it";
-    Failure::new(ErrorKind::Replaced, sentence)
+    let what = "another store, or none, took the place of the one seen before: bring that one back";
+    Failure::new(ErrorKind::Replaced, format!("{what}, {}", rules::CONFIRM))
 }
 
 /// What the database is to a release with `migrations`.

@@ -11,7 +11,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Transaction,
 
 use super::failure::Failure;
 use super::schema::{self, MIGRATIONS, Standing};
-use crate::{Error, ErrorKind, StoreId};
+use crate::{Error, ErrorKind, StoreId, rules};
 
 /// How long another process may hold a lock before we answer that the store is away.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(3);
@@ -296,14 +296,12 @@ fn metadata(path: &Path) -> Result<Option<Metadata>, Failure> {
 }
 
 fn absent() -> Failure {
-    Failure::new(ErrorKind::Unavailable, "there is no store yet: waits for one to be created here")
+    Failure::new(ErrorKind::Unavailable, rules::ABSENT)
 }
 
 fn replaced() -> Failure {
-    let sentence = "another file, or another store in it, took the place of the store while it was open: put the old one back, or look at what this \
-                    one would change and confirm it: `flux-resourceset-cli confirm`, at the URL of this server; without \
-                    SNAPSHOT_FILE a restart takes it unseen";
-    Failure::new(ErrorKind::Replaced, sentence)
+    let what = "another file, or another store in it, took the place of the store while it was open: put the old one back";
+    Failure::new(ErrorKind::Replaced, format!("{what}, {}", rules::CONFIRM))
 }
 
 /// Which file stood at the path when it was opened.

@@ -142,6 +142,8 @@ async fn another_store_in_its_place_is_not_followed() {
     assert_eq!(two.run_sql("d0", foreign).unwrap(), "0", "nothing was made in the empty one");
     PostgresStore::open(&parsed(&two.url("d0")), CREATE).await.unwrap();
     assert_away(&store, head, ErrorKind::Replaced).await;
+    let error = store.head().await.unwrap_err();
+    assert!(error.message.contains("`flux-resourceset-cli confirm`, at the URL of this server"), "{error}");
     assert_eq!(two.run_sql("d0", "SELECT revision FROM flux_resourceset.meta").unwrap(), "0");
 
     two.stop(Stop::Fast).unwrap();
@@ -159,7 +161,7 @@ async fn without_leave_to_create_a_store_is_waited_for() {
     for access in [Access::ReadOnly, Access::ReadWrite { create: false }] {
         let error = PostgresStore::open(&backend.url, access).await.unwrap_err();
         assert_eq!(error.kind, ErrorKind::Unavailable);
-        assert!(error.message.contains("waits for one"), "{error}");
+        assert!(error.message.ends_with("there is no store here"), "{error}");
     }
     let creator = backend.open().await;
     let reader = PostgresStore::open(&backend.url, Access::ReadOnly).await.unwrap();

@@ -148,7 +148,7 @@ async fn without_leave_to_create_a_store_is_waited_for() {
         let path = folder.path().join("fleet.db");
         let error = refusal(&path, access).await;
         assert_eq!(error.kind, ErrorKind::Unavailable);
-        assert!(error.message.contains("waits for one"), "{error}");
+        assert!(error.message.ends_with("there is no store here"), "{error}");
         assert!(content(folder.path()).is_empty());
 
         fs::write(&path, "").unwrap();
