@@ -12,6 +12,34 @@ const CONNECT: Duration = Duration::from_secs(5);
 /// How long what was sent may stay unacknowledged, and how long a silent connection may be a dead one.
 const SILENCE: Duration = Duration::from_secs(15);
 
+/// What the driver understands, beside `sslmode`. Another one is told by its name, which the driver does not do.
+const PARAMETERS: [&str; 18] = [
+    "application_name",
+    "channel_binding",
+    "connect_timeout",
+    "dbname",
+    "host",
+    "hostaddr",
+    "keepalives",
+    "keepalives_idle",
+    "keepalives_interval",
+    "keepalives_retries",
+    "load_balance_hosts",
+    "options",
+    "password",
+    "port",
+    "sslnegotiation",
+    "target_session_attrs",
+    "tcp_user_timeout",
+    "user",
+];
+
+const LOOKS: &str = "is no URL of PostgreSQL that can be understood; it must look like \
+                     postgres://user:password@host:5432/database?sslmode=require, with anything but letters \
+                     and digits in a name or password as %XX";
+const AT: &str =
+    "holds an `@` that parts no user from a host; in a name, a password or a parameter it is written as %40";
+
 /// Where a PostgreSQL database is, and how it is reached. Its `Debug` and all that is made of it for people
 /// leave the password out.
 #[derive(Clone, PartialEq, Eq)]
@@ -28,33 +56,23 @@ impl PostgresUrl {
     /// the same here: where TLS is used the server's certificate and name are always verified.
     ///
     /// # Errors
-    /// The rest of a sentence that begins with the name of the variable, and repeats nothing of the URL.
-    pub fn parse(text: &str) -> Result<Self, &'static str> {
-        const LOOKS: &str = "is no URL of PostgreSQL that can be understood; it must look like \
-                             postgres://user:password@host:5432/database?sslmode=require, with anything but letters \
-                             and digits in a name or password as %XX";
-        if !(text.starts_with("postgres://") || text.starts_with("postgresql://")) {
-            return Err(LOOKS);
+    /// The rest of a sentence that begins with the name of the variable, and repeats nothing of the URL but the
+    /// name of a parameter.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let (scheme, rest) = text.split_once("://").unwrap_or_default();
+        if !matches!(scheme, "postgres" | "postgresql") {
+            return Err(LOOKS.to_owned());
         }
-        let (place, query) = text.rsplit_once('?').unwrap_or((text, ""));
-        let mut pairs: Vec<&str> = query.split('&').filter(|pair| !pair.is_empty()).collect();
-        let mut tls = SslMode::Disable;
-        for pair in &mut pairs {
-            match pair.split_once('=') {
-                Some(("sslmode", "disable")) => {}
-                Some(("sslmode", "require")) => tls = SslMode::Require,
-                Some(("sslmode", "verify-full")) => (*pair, tls) = ("sslmode=require", SslMode::Require),
-                Some(("sslmode", _)) => {
-                    return Err(
-                        "has an unknown sslmode; it must be sslmode=require, which verifies the server's \
-                                certificate and name, or sslmode=disable",
-                    );
-                }
-                _ => {}
-            }
+        // The driver takes what follows the first for a host, which is shown: a part of a password, maybe.
+        if rest.matches('@').count() > 1 {
+            return Err(AT.to_owned());
         }
-        let text = format!("{place}?{}", pairs.join("&"));
-        let mut config: Config = text.parse().map_err(|_| LOOKS)?;
+        let address = rest.find('@').map_or(0, |at| at + 1);
+        let query = rest[address..].find('?').map_or(rest.len(), |mark| address + mark);
+        let (place, query) = rest.split_at(query);
+        check_ports(&place[address..])?;
+        let (query, tls) = parameters(query.strip_prefix('?').unwrap_or_default())?;
+        let mut config: Config = format!("{scheme}://{place}?{query}").parse().map_err(|_| LOOKS)?;
         config.ssl_mode(tls);
         check(&config)?;
         set_defaults(&mut config);
@@ -102,7 +120,62 @@ impl fmt::Debug for PostgresUrl {
     }
 }
 
+/// Refuses what stands in the place of a port and is none. `address` is the hosts and the database.
+fn check_ports(address: &str) -> Result<(), &'static str> {
+    let hosts = address.split('/').next().unwrap_or_default();
+    for host in hosts.split(',') {
+        // The `:` of an address of IPv6 stand in brackets.
+        let after = host.rsplit_once(']').map_or(host, |(_, after)| after);
+        if after.split_once(':').is_some_and(|(_, port)| !port.is_empty() && port.parse::<u16>().is_err()) {
+            return Err("has a port that is no number up to 65535; it must look like \
+                        postgres://user:password@host:5432/database, with an address of IPv6 in [ ]");
+        }
+    }
+    Ok(())
+}
+
+/// The parameters as the driver takes them, and what they say of TLS.
+fn parameters(query: &str) -> Result<(String, SslMode), String> {
+    let mut pairs: Vec<&str> = query.split('&').filter(|pair| !pair.is_empty()).collect();
+    let mut tls = SslMode::Disable;
+    for pair in &mut pairs {
+        // What looks like no name may be a part of something else.
+        let is_name = |name: &str| name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+        let Some((name, value)) = pair.split_once('=').filter(|(name, _)| is_name(name)) else {
+            return Err("has a parameter that is none; it must look like ?sslmode=require".to_owned());
+        };
+        match (name, value) {
+            ("sslmode", "disable") => {}
+            ("sslmode", "require") => tls = SslMode::Require,
+            ("sslmode", "verify-full") => (*pair, tls) = ("sslmode=require", SslMode::Require),
+            ("sslmode", _) => {
+                let sentence = "has an unknown sslmode; it must be sslmode=require, which verifies the server's \
+                                certificate and name, or sslmode=disable";
+                return Err(sentence.to_owned());
+            }
+            ("sslrootcert", _) => {
+                let sentence = "has the parameter sslrootcert, which is not known here: authorities to trust go into \
+                                DATABASE_CA_FILE";
+                return Err(sentence.to_owned());
+            }
+            _ if !PARAMETERS.contains(&name) => {
+                return Err(format!("has the parameter {name}, which is not known here: leave it out"));
+            }
+            // By itself: what is wrong then is this one.
+            _ if format!("postgres://?{pair}").parse::<Config>().is_err() => {
+                return Err(format!("has the parameter {name} with a value that it cannot have"));
+            }
+            _ => {}
+        }
+    }
+    Ok((pairs.join("&"), tls))
+}
+
 fn check(config: &Config) -> Result<(), &'static str> {
+    let holds_at = |host: &Host| matches!(host, Host::Tcp(name) if name.contains('@'));
+    if config.get_hosts().iter().any(holds_at) {
+        return Err(AT);
+    }
     if config.get_hosts().is_empty() {
         return Err("names no host: put one after postgres://");
     }
@@ -176,14 +249,50 @@ mod tests {
             "postgres://u:secret@host/db?sslmode=prefer",
             "postgres://u:secret@host/db?sslmode=verify-ca",
             "postgres://u:secret@host/db?sslmode=secret",
-            "postgres://u:secret@host/db?secret=1",
+            "postgres://u:secret@host/db?SECRET=1",
+            "postgres://u:to@secret@host/db",
+            "postgres://u:to@secret/a@host/db",
+            "postgres://u:to@secret?b=c@host/db",
+            "postgres://u:to@secret%40host/db",
+            "postgres://u:secret/db",
             "postgres://u:secret@host/db?secret",
             "postgres://u:secret@host/db?target_session_attrs=read-only",
             "postgres://u:secret@one:1,two:2,three:3/db?port=4",
             "mysql://u:secret@host/db",
         ] {
             let sentence = PostgresUrl::parse(text).unwrap_err();
-            assert!(!sentence.contains("secret@") && !sentence.contains('\n'), "{text}: {sentence}");
+            assert!(
+                !sentence.to_lowercase().contains("secret") && !sentence.contains('\n'),
+                "{text}: {sentence}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        for (text, named) in [
+            ("postgres://fleet:top@se@cret@127.0.0.1/fleet", "%40"),
+            ("postgres://fleet@db/fleet?application_name=a@b", "%40"),
+            ("postgres://u:p@host/db?sslrootcert=/x", "sslrootcert, which is not known here: authorities"),
+            (
+                "postgres://u:p@host/db?sslmode=require&sslcert=/x",
+                "the parameter sslcert, which is not known",
+            ),
+            ("postgres://u:p@host/db?connect_timeout=soon", "the parameter connect_timeout with a value"),
+            ("postgres://u:p@host/db?port=1,x", "the parameter port with a value"),
+            ("postgres://u:p@host/db?sslmode", "a parameter that is none"),
+            ("postgres://u:p@host:54321x/db", "a port that is no number"),
+            ("postgres://u:p@one:1,two:70000/db", "a port that is no number"),
+            ("postgres://u:p@::1/db", "IPv6 in [ ]"),
+        ] {
+            let sentence = PostgresUrl::parse(text).unwrap_err();
+            assert!(sentence.contains(named), "{text}: {sentence}");
+        }
+        for text in [
+            "postgres://u:a?b/c@[::1]:5432,two/db",
+            "postgres://u@host:/db?options=-c%20geqo%3Doff&application_name=a%40b?c",
+        ] {
+            PostgresUrl::parse(text).unwrap();
         }
     }
 
