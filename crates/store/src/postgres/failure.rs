@@ -107,6 +107,11 @@ fn class(error: &tokio_postgres::Error) -> (ErrorKind, &'static str) {
     let Some(code) = error.code() else {
         return match error.is_closed() {
             true => (Unavailable, "the connection was lost: the server ended or restarts"),
+            false if is_untrusted(error) => (
+                Unavailable,
+                "the server's certificate is of an authority that is not trusted: name a file that holds it in \
+                 DATABASE_CA_FILE",
+            ),
             false => (
                 Unavailable,
                 "the server cannot be reached: check that it runs, its address, and its certificate",
@@ -114,6 +119,10 @@ fn class(error: &tokio_postgres::Error) -> (ErrorKind, &'static str) {
         };
     };
     match code.code() {
+        "28000" if asks_for_tls(error) => (
+            Unavailable,
+            "the server does not let this user in without encryption: add sslmode=require to DATABASE_URL",
+        ),
         "3D000" => (Unavailable, "there is no such database: create it"),
         "25006" => (Unavailable, STANDBY),
         "42501" => (Unavailable, "the role may not do this: grant it what the documentation lists"),
@@ -133,6 +142,26 @@ fn class(error: &tokio_postgres::Error) -> (ErrorKind, &'static str) {
             _ => (Unavailable, "the server did not do it: see what it said"),
         },
     }
+}
+
+/// Whether a line of its pg_hba.conf might let us in with TLS. The code alone does not tell.
+fn asks_for_tls(error: &tokio_postgres::Error) -> bool {
+    error.as_db_error().is_some_and(|said| said.message().ends_with("no encryption"))
+}
+
+/// Whether no authority that we trust knows the server's certificate.
+fn is_untrusted(error: &tokio_postgres::Error) -> bool {
+    let mut next = std::error::Error::source(error);
+    while let Some(cause) = next {
+        // What an I/O error was made of is not its source.
+        let inner = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        let said = cause.downcast_ref().or_else(|| inner.and_then(|inner| inner.downcast_ref()));
+        if let Some(rustls::Error::InvalidCertificate(why)) = said {
+            return *why == rustls::CertificateError::UnknownIssuer;
+        }
+        next = cause.source();
+    }
+    false
 }
 
 /// A server that follows another: what it holds was the head once.

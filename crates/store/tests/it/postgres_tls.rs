@@ -84,13 +84,15 @@ async fn a_server_is_verified_whenever_tls_is_used() {
     assert_eq!(server.run_sql("postgres", encrypted).unwrap(), "t");
     // Verified by the machine's own authorities, who do not know it.
     let unknown = PostgresUrl::parse(&url("require")).unwrap();
-    assert_eq!(PostgresStore::open(&unknown, CREATE).await.unwrap_err().kind, ErrorKind::Unavailable);
+    let error = PostgresStore::open(&unknown, CREATE).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Unavailable);
+    assert!(error.message.contains("DATABASE_CA_FILE"), "{error}");
 
     let wrong_name = url("require").replace("localhost", "127.0.0.1");
     fs::write(folder.path().join("empty.pem"), "").unwrap();
     for (url, file, sentence) in [
-        (url("require"), "other.pem", "certificate"),
-        (wrong_name, "ca.pem", "certificate"),
+        (url("require"), "other.pem", "name a file that holds it in DATABASE_CA_FILE"),
+        (wrong_name, "ca.pem", "its address, and its certificate"),
         (url("require"), "none.pem", "DATABASE_CA_FILE"),
         (url("require"), "empty.pem", "DATABASE_CA_FILE"),
         (url("require").replace(server.password(), "hunter2"), "ca.pem", "password"),
@@ -101,4 +103,19 @@ async fn a_server_is_verified_whenever_tls_is_used() {
         let text = all_of(&error);
         assert!(!text.contains(server.password()) && !text.contains("hunter2"), "{text}");
     }
+
+    // A server that takes nobody without, as some providers' do.
+    let rules = server.run_sql("postgres", "SHOW hba_file").unwrap();
+    let lines = "'local all all trust', 'hostssl all all all scram-sha-256'";
+    let write = format!("COPY (SELECT unnest(ARRAY[{lines}])) TO '{}'", rules.trim_end());
+    server.run_sql("postgres", &write).unwrap();
+    server.run_sql("postgres", "SELECT pg_reload_conf()").unwrap();
+    let plain = PostgresUrl::parse(&server.url_with_password("d0")).unwrap();
+    let error = loop {
+        match PostgresStore::open(&plain, CREATE).await {
+            Ok(_) => tokio::time::sleep(std::time::Duration::from_millis(20)).await,
+            Err(error) => break error,
+        }
+    };
+    assert!(error.message.contains("add sslmode=require to DATABASE_URL"), "{}", all_of(&error));
 }
