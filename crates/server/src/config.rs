@@ -460,6 +460,10 @@ mod tests {
             ("DATABASE_URL", &[("DATABASE_URL", "postgres://u:secret@h/db?sslmode=prefer")]),
             ("DATABASE_URL", &[("DATABASE_URL", "postgres://u:secret@h/db?password=secret&mode=rwc")]),
             ("DATABASE_URL", &[("DATABASE_URL", "mysql://u:secret@h/db")]),
+            ("DATABASE_URL holds white space", &[("DATABASE_URL", "postgres://u:secret@h/db\n")]),
+            ("DATABASE_URL holds white space", &[("DATABASE_URL", "postgres://u:sec ret@h/db")]),
+            ("DATABASE_URL holds white space", &[("DATABASE_URL", "sqlite://a.db\u{7}")]),
+            ("DATABASE_URL has the parameter mode", &[("DATABASE_URL", "postgres://u:secret@h/db?mode=rwc")]),
             ("DATABASE_CA_FILE", &[("DATABASE_CA_FILE", "ca.pem")]),
             (
                 "DATABASE_CA_FILE",

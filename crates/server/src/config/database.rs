@@ -48,6 +48,13 @@ fn backend(vars: &Reader<'_>, url: Option<&str>) -> Result<Backend, ConfigError>
 
 pub(super) fn read(vars: &Reader<'_>, api_mode: ApiMode) -> Result<Database, ConfigError> {
     let url = vars.text("DATABASE_URL")?;
+    if url.is_some_and(|url| url.contains(|c: char| c.is_whitespace() || c.is_control())) {
+        return Err(refused(
+            "DATABASE_URL",
+            "holds white space or control characters, such as the line break at the end of a file; take them out, or \
+             write them as %XX",
+        ));
+    }
     let backend = backend(vars, url)?;
     let ca_file = vars.text("DATABASE_CA_FILE")?;
     if ca_file.is_some() && backend != Backend::Postgres {
