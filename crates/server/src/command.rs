@@ -12,6 +12,7 @@ Usage:
   flux-resourceset                 serves, until it is told to end
   flux-resourceset backup FILE     writes the store, with its whole history, into FILE; servers go on meanwhile
   flux-resourceset restore FILE    fills an empty database with what `backup` wrote; no server runs on it
+  flux-resourceset --version       says which release it is
 
 FILE may be `-`: standard output, or standard input.
 
@@ -21,6 +22,9 @@ DATABASE_URL (and DATABASE_CA_FILE, where the server does), and none of the othe
 Exit codes: 0 done; 1 the system failed it, try again; 2 a person must change something first.
 ";
 
+/// What `--version` prints.
+pub const VERSION: &str = concat!("flux-resourceset ", env!("CARGO_PKG_VERSION"), "\n");
+
 /// What the process is to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
@@ -28,6 +32,8 @@ pub enum Command {
     Serve,
     /// `--help`.
     Help,
+    /// `--version`.
+    Version,
     /// `backup FILE`.
     Backup(Place),
     /// `restore FILE`.
@@ -60,12 +66,13 @@ impl Command {
             (words, _) if words.iter().any(|word| matches!(word, Some("--help" | "-h" | "help"))) => {
                 Ok(Command::Help)
             }
+            ([Some("--version" | "-V")], _) => Ok(Command::Version),
             ([Some("backup"), file], [_, path]) if is_file(*file) => Ok(Command::Backup(place(path))),
             ([Some("restore"), file], [_, path]) if is_file(*file) => Ok(Command::Restore(place(path))),
             ([Some(word @ ("backup" | "restore")), ..], _) => {
                 Err(format!("{word} takes one argument: a file, or `-`; see --help"))
             }
-            _ => Err("takes no arguments but backup, restore and --help: to serve it is configured by environment \
+            _ => Err("takes no arguments but backup, restore, --help and --version: to serve it is configured by environment \
                       variables such as AUTH_TOKEN"
                 .to_owned()),
         }
@@ -90,6 +97,7 @@ mod tests {
         assert_eq!(parse(&["restore", "-"]), Ok(Command::Restore(Place::Standard)));
         assert_eq!(parse(&["backup", "a.b"]), Ok(Command::Backup(Place::File("a.b".into()))));
         assert_eq!(parse(&["backup", "--help"]), Ok(Command::Help));
+        assert_eq!(parse(&["--version"]), Ok(Command::Version));
         for wrong in [&["backup"][..], &["backup", ""], &["restore", "-x"], &["backup", "a", "b"]] {
             assert!(parse(wrong).unwrap_err().contains("takes one argument"), "{wrong:?}");
         }

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use flux_resourceset_server::backup::{self, Undone};
-use flux_resourceset_server::command::{Command, HELP};
+use flux_resourceset_server::command::{Command, HELP, VERSION};
 use flux_resourceset_server::config::{ApiMode, Config, ConfigError, Database};
 use flux_resourceset_server::{Source, logging, run};
 use tikv_jemallocator::Jemalloc;
@@ -20,7 +20,8 @@ static ALLOCATOR: Jemalloc = Jemalloc;
 fn main() -> ExitCode {
     match Command::parse(std::env::args_os().skip(1)) {
         Ok(Command::Serve) => serving(),
-        Ok(Command::Help) => help(),
+        Ok(Command::Help) => print(HELP),
+        Ok(Command::Version) => print(VERSION),
         Ok(Command::Backup(to)) => ended(Database::from_env(ApiMode::ReadOnly), |database| async move {
             backup::back_up(&database, &to).await
         }),
@@ -114,8 +115,8 @@ fn say(what: &dyn std::fmt::Display) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn help() -> ExitCode {
-    match std::io::stdout().write_all(HELP.as_bytes()) {
+fn print(text: &str) -> ExitCode {
+    match std::io::stdout().write_all(text.as_bytes()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(1, &error),
     }

@@ -282,6 +282,9 @@ fn help_says_what_there_is() {
         output.status.success() && text.contains("restore FILE") && text.contains("DATABASE_URL"),
         "{text}"
     );
+    let output = command(folder.path(), &[]).stdout(Stdio::piped()).arg("--version").output().unwrap();
+    let version = concat!("flux-resourceset ", env!("CARGO_PKG_VERSION"), "\n");
+    assert_eq!((output.status.code(), &output.stdout[..]), (Some(0), version.as_bytes()));
     assert!(refused(folder.path(), &["backup"], "").contains("backup takes one argument: a file, or `-`"));
 }
 
