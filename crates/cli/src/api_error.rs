@@ -129,6 +129,9 @@ impl ApiError {
                     .into(),
             ),
             (503, "frozen") => Some(format!("`freeze lift {}` lifts it", self.named("freezes"))),
+            (503, "store_diverged" | "snapshot_damaged") => {
+                Some("`confirm --plan` at this URL shows what would change".into())
+            }
             (410, "held") => {
                 let id = self.named("tombstones");
                 Some(format!("`tombstone restore {id}` brings it back, `tombstone wipe {id}` uninstalls it"))
@@ -313,6 +316,16 @@ mod tests {
         let refusal =
             read(503, &json!({"error": "unavailable", "message": "the store is away", "request_id": "r1"}));
         assert_snapshot!(refusal, @"the store is away (503 unavailable, request r1)");
+    }
+
+    #[test]
+    fn a_server_that_is_mute_can_be_asked_what_would_change() {
+        let message = "This server stopped following its store: its history is another.";
+        for code in ["store_diverged", "snapshot_damaged"] {
+            let refusal = read(503, &json!({"error": code, "message": message})).to_string();
+            let told = "; `confirm --plan` at this URL shows what would change (503 ";
+            assert!(refusal.contains(told), "{refusal}");
+        }
     }
 
     #[test]
