@@ -9,7 +9,7 @@ use crate::output::Shown;
 use crate::paint::View;
 use crate::plan::Plan;
 use crate::writer::{Writer, say};
-use crate::writing::Writing;
+use crate::writing::{Writing, digest};
 use crate::{plan_text, question, request};
 
 #[derive(Args)]
@@ -19,7 +19,7 @@ pub(crate) struct Confirm {
     plan: bool,
 
     /// Do it, without a question, if what would change is still the plan with this digest
-    #[arg(long, value_name = "DIGEST")]
+    #[arg(long, value_name = "DIGEST", value_parser = digest)]
     plan_digest: Option<String>,
 
     /// Why, for the server's log

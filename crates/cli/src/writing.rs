@@ -14,7 +14,7 @@ pub(crate) struct Writing {
     pub(crate) whatif: Option<String>,
 
     /// Do it only if its effect is still that of the plan with this digest
-    #[arg(long, value_name = "DIGEST", conflicts_with = "allow_removals")]
+    #[arg(long, value_name = "DIGEST", value_parser = digest, conflicts_with = "allow_removals")]
     pub(crate) plan_digest: Option<String>,
 
     /// Do it, without a question, if it destroys something on at most this many clusters
@@ -24,6 +24,14 @@ pub(crate) struct Writing {
     /// Why, for the history
     #[arg(long, value_name = "TEXT", env = "FLUX_API_REASON", hide_env_values = true)]
     pub(crate) reason: Option<String>,
+}
+
+/// Reads a plan's digest, for clap.
+pub(crate) fn digest(typed: &str) -> Result<String, String> {
+    match typed.len() == 64 && typed.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        true => Ok(typed.to_owned()),
+        false => Err("it is the 64 hexadecimal digits that stand below a plan".to_owned()),
+    }
 }
 
 impl Writing {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::guard::plan;
+use crate::guard::{DIGEST, plan};
 use crate::stub::{Answer, Ended, Stub, cli, ended, fails};
 
 fn mute(confirmable: bool) -> Value {
@@ -48,22 +48,25 @@ fn nobody_confirms_unseen() {
 #[test]
 fn a_digest_confirms() {
     let stub = Stub::answering(vec![Answer::json(200, &mute(true)), Answer::json(200, &followed())]);
-    let line = "confirm --plan-digest d1 --reason 'INC-7' -o table";
-    let Ended { code, stdout, .. } = ended(cli(&stub.url, line));
+    let line = format!("confirm --plan-digest {DIGEST} --reason 'INC-7' -o table");
+    let Ended { code, stdout, .. } = ended(cli(&stub.url, &line));
     assert_eq!(
         (code, stdout.as_str()),
         (Some(0), "This server follows its store from here on (revision 4).\n")
     );
     let asked = stub.asked();
     assert_eq!(asked[1].line, "POST /api/v2/confirm");
-    assert_eq!((asked[1].header("if-plan"), asked[1].header("x-change-reason")), (Some("d1"), Some("INC-7")));
+    assert_eq!(
+        (asked[1].header("if-plan"), asked[1].header("x-change-reason")),
+        (Some(DIGEST), Some("INC-7"))
+    );
 }
 
 #[test]
 fn another_effect_is_not_what_was_confirmed() {
     let changed = json!({"error": "plan_changed", "message": "Look at the plan.", "plan": plan(5)});
     let stub = Stub::answering(vec![Answer::json(200, &mute(true)), Answer::json(412, &changed)]);
-    let said = fails(cli(&stub.url, "confirm --plan-digest d0"), 1);
+    let said = fails(cli(&stub.url, &format!("confirm --plan-digest {DIGEST}")), 1);
     assert!(said.contains("no longer what was agreed to, so nothing was changed"), "{said}");
     stub.asked();
 }

@@ -5,6 +5,8 @@ use serde_json::{Value, json};
 
 use crate::stub::{Answer, Ended, Stub, cli, ended, fails};
 
+/// A digest as it is typed.
+pub(crate) const DIGEST: &str = "00000000000000000000000000000000000000000000000000000000000000d1";
 const DELETE: &str = "namespace delete team --force";
 
 pub(crate) fn plan(destroyed: u64) -> Value {
@@ -79,7 +81,8 @@ fn a_plan_of_nothing_ends_well() {
 
 #[test]
 fn a_server_that_knows_no_plans_is_not_asked_for_one() {
-    for flags in ["--plan", "--whatif eu-1", "--plan-digest d1", "--allow-removals 3"] {
+    let digest = format!("--plan-digest {DIGEST}");
+    for flags in ["--plan", "--whatif eu-1", &digest, "--allow-removals 3"] {
         let missing = json!({"error": "not_found", "message": "Nothing here."});
         let stub = Stub::answering(vec![Answer::json(404, &missing)]);
         let said = fails(cli(&stub.url, &format!("{DELETE} {flags}")), 1);
@@ -105,18 +108,18 @@ fn what_needs_a_confirmation_says_both_ways_to_it() {
 #[test]
 fn a_digest_goes_with_the_write() {
     let stub = Stub::answering(vec![knows_plans(), Answer::json(200, &json!({"id": "team"}))]);
-    let command = cli(&stub.url, &format!("{DELETE} --plan-digest d1 --reason 'Störung 12'"));
+    let command = cli(&stub.url, &format!("{DELETE} --plan-digest {DIGEST} --reason 'Störung 12'"));
     assert_eq!(ended(command).code, Some(0));
     let asked = stub.asked();
     assert_eq!(asked[1].line, "DELETE /namespaces/team?force=true");
-    assert_eq!(asked[1].header("if-plan"), Some("d1"));
+    assert_eq!(asked[1].header("if-plan"), Some(DIGEST));
     assert_eq!(asked[1].header("x-change-reason"), Some("Störung 12"));
 }
 
 #[test]
 fn a_plan_that_changed_is_shown_anew() {
     let stub = Stub::answering(vec![knows_plans(), refused(412, "plan_changed", &plan(1))]);
-    let said = fails(cli(&stub.url, &format!("{DELETE} --plan-digest d0")), 1);
+    let said = fails(cli(&stub.url, &format!("{DELETE} --plan-digest {DIGEST}")), 1);
     assert_snapshot!(said, @"
     2 clusters change; something is destroyed on 1.
     - 1 cluster loses namespace team
@@ -169,8 +172,17 @@ fn a_missing_reason_is_asked_for() {
 }
 
 #[test]
+fn what_is_no_digest_is_not_sent() {
+    for command in [DELETE, "confirm"] {
+        let said = fails(cli("http://127.0.0.1:1", &format!("{command} --plan-digest 0000")), 2);
+        assert!(said.contains("--plan-digest") && said.contains("64 hexadecimal digits"), "{said}");
+    }
+}
+
+#[test]
 fn the_ways_to_go_on_exclude_each_other() {
-    for flags in ["--plan --allow-removals 3", "--plan-digest d --allow-removals 3", "--plan --whatif a"] {
+    let digest = format!("--plan-digest {DIGEST} --allow-removals 3");
+    for flags in ["--plan --allow-removals 3", &digest, "--plan --whatif a"] {
         let said = fails(cli("http://127.0.0.1:1", &format!("{DELETE} {flags}")), 2);
         assert!(said.contains("cannot be used with"), "{said}");
     }
