@@ -106,6 +106,12 @@ fn dns(client: &Client<'_>, cluster: &str) -> Result<String, Error> {
         return Ok(cluster.into());
     }
     let found = match client.get(CLUSTER.plural, cluster) {
+        Err(refusal) if refusal.code() == Some("read_only") => {
+            return Err(Error::Failed(format!(
+                "this server only reads, and knows clusters by their DNS names alone: give that of {cluster}, or ask a \
+                 server with API_MODE=crud"
+            )));
+        }
         Err(missing) if missing.has_status(404) => {
             client.tombstones()?.into_iter().find(|tombstone| document::id(tombstone) == Some(cluster))
         }

@@ -155,3 +155,16 @@ fn an_explanation_is_a_table() {
     ");
     assert_eq!(stub.asked()[0].line, "GET /api/v2/explain/eu-1/platform_components/grafana");
 }
+
+#[test]
+fn a_server_that_only_reads_knows_dns_names_alone() {
+    let refusal = json!({"error": "read_only", "message": "This server runs with API_MODE=read-only."});
+    let stub = Stub::answering(vec![Answer::json(404, &refusal)]);
+    let said = fails(cli(&stub.url, "flux eu-1 namespaces"), 1);
+    assert_eq!(
+        said,
+        "error: this server only reads, and knows clusters by their DNS names alone: give that of eu-1, or ask a server \
+         with API_MODE=crud\n"
+    );
+    assert_eq!(stub.asked()[0].line, "GET /clusters/eu-1");
+}
