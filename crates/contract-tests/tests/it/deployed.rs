@@ -2,7 +2,10 @@
 //! code, since what is wrong here shows on the day that a node is lost.
 
 use std::collections::BTreeSet;
+use std::fs::{self, File};
 use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
 
@@ -150,6 +153,65 @@ fn mounted<'a>(container: &'a Value, path: &Path) -> Option<&'a str> {
     let mounts = list(&container["volumeMounts"]).iter();
     let on = mounts.filter(|mount| path.starts_with(mount["mountPath"].as_str().unwrap_or("//")));
     on.map(|mount| mount["name"].as_str().unwrap()).next()
+}
+
+/// The object `kind` `name` of deploy/postgres.
+fn of_postgres(kustomize: &Path, name: &str) -> Value {
+    let objects = folders(kustomize).remove("postgres").unwrap().1;
+    objects.into_iter().find(|object| name_of(object) == name).unwrap()
+}
+
+/// Only what the CronJob made is removed: a backup made by hand is one that somebody means to keep.
+#[test]
+fn the_rotation_removes_nothing_but_its_own() {
+    let Some(kustomize) = tool("kustomize", "KUSTOMIZE") else { return };
+    let job = of_postgres(&kustomize, "CronJob flux-api-backup");
+    let pods = pods(&job).unwrap();
+    let command = list(&pods.spec["initContainers"][0]["command"]);
+    let folder = tempfile::tempdir().unwrap();
+    let words = command.iter().map(|word| word.as_str().unwrap());
+    let words: Vec<String> =
+        words.map(|word| word.replace("/backups", folder.path().to_str().unwrap())).collect();
+    let rotate = || assert!(Command::new(&words[0]).args(&words[1..]).status().unwrap().success());
+    let names = || -> BTreeSet<String> {
+        let files = fs::read_dir(folder.path()).unwrap();
+        files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect()
+    };
+    rotate();
+    let old = SystemTime::now() - Duration::from_secs(2 * 3600);
+    let make = |name: String| File::create(folder.path().join(name)).unwrap().set_modified(old).unwrap();
+    (1..=33).for_each(|night| make(format!("flux-api-backup-{}.backup", 29_400_000 + night * 1440)));
+    let by_hand = [
+        "before-upgrade.backup",
+        "before-upgrade.backup.partial",
+        "flux-api-backup-of-may.backup",
+        "z.backup",
+        "flux-api-backup-29449000.backup.partial",
+    ];
+    by_hand.iter().for_each(|name| make((*name).to_owned()));
+    // It is being written.
+    File::create(folder.path().join(by_hand[4])).unwrap();
+    make("flux-api-backup-29400000.backup.partial".to_owned());
+    rotate();
+    let mut kept: BTreeSet<String> =
+        (4..=33).map(|night| format!("flux-api-backup-{}.backup", 29_400_000 + night * 1440)).collect();
+    kept.extend(by_hand.map(str::to_owned));
+    assert_eq!(names(), kept);
+}
+
+/// Exit code 2 means that a person must act.
+#[test]
+fn what_would_end_the_same_way_is_not_tried_again() {
+    let Some(kustomize) = tool("kustomize", "KUSTOMIZE") else { return };
+    let job = of_postgres(&kustomize, "CronJob flux-api-backup");
+    let (spec, pods) = (&job["spec"]["jobTemplate"]["spec"], pods(&job).unwrap());
+    let rule = &spec["podFailurePolicy"]["rules"][0];
+    assert_eq!(
+        (&rule["action"], &rule["onExitCodes"]["values"]),
+        (&"FailJob".into(), &serde_json::json!([2]))
+    );
+    assert_eq!(rule["onExitCodes"]["containerName"], pods.spec["containers"][0]["name"]);
+    assert_eq!(pods.spec["restartPolicy"], "Never");
 }
 
 /// A selector that matches nothing is an error nowhere else.
