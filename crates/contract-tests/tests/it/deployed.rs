@@ -214,6 +214,13 @@ fn what_would_end_the_same_way_is_not_tried_again() {
     assert_eq!(pods.spec["restartPolicy"], "Never");
 }
 
+#[test]
+fn readers_that_are_silent_keep_no_node() {
+    let Some(kustomize) = tool("kustomize", "KUSTOMIZE") else { return };
+    let readers = of_postgres(&kustomize, "PodDisruptionBudget flux-api-read");
+    assert_eq!(readers["spec"]["unhealthyPodEvictionPolicy"], "AlwaysAllow");
+}
+
 /// A selector that matches nothing is an error nowhere else.
 #[test]
 fn every_selector_finds_pods() {
