@@ -221,6 +221,15 @@ fn readers_that_are_silent_keep_no_node() {
     assert_eq!(readers["spec"]["unhealthyPodEvictionPolicy"], "AlwaysAllow");
 }
 
+#[test]
+fn a_database_that_recovers_is_not_ended() {
+    let Some(kustomize) = tool("kustomize", "KUSTOMIZE") else { return };
+    let database = of_postgres(&kustomize, "StatefulSet flux-api-database");
+    let probe = &database["spec"]["template"]["spec"]["containers"][0]["startupProbe"];
+    let patience = probe["periodSeconds"].as_u64().unwrap() * probe["failureThreshold"].as_u64().unwrap();
+    assert!(patience >= 1800, "{patience}");
+}
+
 /// A selector that matches nothing is an error nowhere else.
 #[test]
 fn every_selector_finds_pods() {
