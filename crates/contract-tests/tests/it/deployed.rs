@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
 
-use crate::rendering::{folders, name_of, tool};
+use crate::rendering::{documents, folders, name_of, tool};
 use crate::server::workspace;
 
 const IMAGE: &str = "flux-resourceset";
@@ -159,6 +159,36 @@ fn mounted<'a>(container: &'a Value, path: &Path) -> Option<&'a str> {
 fn of_postgres(kustomize: &Path, name: &str) -> Value {
     let objects = folders(kustomize).remove("postgres").unwrap().1;
     objects.into_iter().find(|object| name_of(object) == name).unwrap()
+}
+
+/// The objects of deploy/postgres with what the documentation's `page` says for one's own overlay, in the block
+/// that holds `marker`.
+fn overlaid(kustomize: &Path, page: &str, marker: &str) -> Vec<Value> {
+    let text = fs::read_to_string(workspace().join("docs/src").join(page)).unwrap();
+    let block =
+        text.split("```").find(|block| block.starts_with("yaml\n") && block.contains(marker)).unwrap();
+    let lines = block.lines().skip(1);
+    let indent = lines.clone().map(|line| line.len() - line.trim_start().len()).min().unwrap();
+    let mut overlay: String =
+        lines.map(|line| format!("{}\n", line.get(indent..).unwrap_or_default())).collect();
+    if !overlay.contains("resources:") {
+        overlay.push_str("resources: [../../deploy/postgres]\n");
+    }
+    fs::create_dir_all(workspace().join("target")).unwrap();
+    let folder = tempfile::tempdir_in(workspace().join("target")).unwrap();
+    fs::write(folder.path().join("kustomization.yaml"), overlay).unwrap();
+    fs::write(folder.path().join("ca.pem"), "an authority").unwrap();
+    let output = Command::new(kustomize).arg("build").arg(folder.path()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    documents(&String::from_utf8(output.stdout).unwrap())
+}
+
+#[test]
+fn nothing_runs_before_what_is_moved_is_restored() {
+    let Some(kustomize) = tool("kustomize", "KUSTOMIZE") else { return };
+    let objects = overlaid(&kustomize, "backup.md", "count: 0");
+    let stopped = |name| objects.iter().any(|it| name_of(it) == name && it["spec"]["replicas"] == 0);
+    assert!(stopped("Deployment flux-api-crud") && stopped("StatefulSet flux-api-read"));
 }
 
 /// Only what the CronJob made is removed: a backup made by hand is one that somebody means to keep.

@@ -135,7 +135,7 @@ fn yaml_safe(json: &str) -> String {
     safe
 }
 
-fn documents(yaml: &str) -> Vec<Value> {
+pub(crate) fn documents(yaml: &str) -> Vec<Value> {
     if yaml.is_empty() { Vec::new() } else { serde_saphyr::from_multiple(yaml).unwrap() }
 }
 
