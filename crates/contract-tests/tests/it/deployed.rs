@@ -184,6 +184,27 @@ fn overlaid(kustomize: &Path, page: &str, marker: &str) -> Vec<Value> {
 }
 
 #[test]
+fn the_documented_authority_reaches_all_that_reach_the_database() {
+    let Some(kustomize) = tool("kustomize", "KUSTOMIZE") else { return };
+    let mut trusting = Vec::new();
+    for object in overlaid(&kustomize, "postgresql.md", "DATABASE_CA_FILE") {
+        let Some(pods) = pods(&object) else { continue };
+        for container in list(&pods.spec["containers"]) {
+            if let Some(file) = variable(container, "DATABASE_CA_FILE") {
+                let volume = mounted(container, Path::new(file)).unwrap();
+                assert!(list(&pods.spec["volumes"]).iter().any(|it| it["name"] == volume), "{}", pods.of);
+                trusting.push(pods.of.clone());
+            }
+        }
+    }
+    trusting.sort();
+    assert_eq!(
+        trusting,
+        ["CronJob flux-api-backup", "Deployment flux-api-crud", "StatefulSet flux-api-read"]
+    );
+}
+
+#[test]
 fn nothing_runs_before_what_is_moved_is_restored() {
     let Some(kustomize) = tool("kustomize", "KUSTOMIZE") else { return };
     let objects = overlaid(&kustomize, "backup.md", "count: 0");
