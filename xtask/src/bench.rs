@@ -9,6 +9,7 @@ mod layers;
 mod machine;
 mod memory;
 mod nginx;
+mod open_loop;
 mod page;
 mod plans;
 mod plot;

@@ -10,6 +10,13 @@ use serde_json::Value;
 
 use crate::server::{READ_TOKEN, WRITE_TOKEN};
 
+/// The request of a poll by the cluster with this DNS name.
+pub(super) fn poll(dns: &str, path: &str) -> String {
+    format!(
+        "GET /api/v2/flux/clusters/{dns}/{path} HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {READ_TOKEN}\r\n\r\n"
+    )
+}
+
 /// A connection, and the answer that came last on it.
 pub(super) struct Client {
     stream: BufReader<TcpStream>,
@@ -30,9 +37,7 @@ impl Client {
 
     /// The status line and the body of one poll by the cluster with this DNS name.
     pub(super) fn poll(&mut self, dns: &str, path: &str) -> Result<(String, Vec<u8>)> {
-        self.ask(&format!(
-            "GET /api/v2/flux/clusters/{dns}/{path} HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {READ_TOKEN}\r\n\r\n"
-        ))?;
+        self.ask(&poll(dns, path))?;
         Ok((self.status.clone(), self.body.clone()))
     }
 

@@ -1,24 +1,19 @@
 //! `cargo xtask bench latency`: how long polls take at half of the rate that is possible, with and without somebody
 //! who writes all the time.
-//!
-//! Polls are sent at moments fixed beforehand, and each is timed from the moment at which it was to be sent: an
-//! answer that keeps the next ones waiting counts for them too. By threads of our own that sleep until then, to a
-//! tenth of a millisecond: generators at hand that can keep to a rate count in whole milliseconds, which is more
-//! than a poll takes.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use serde_json::json;
 
 use super::client::Client;
-use super::fleet::{self, PATHS};
+use super::fleet;
 use super::row::{Goal, Row};
 use super::stores::Stores;
 use super::wrk::{Side, WRK, Wrk};
-use super::{median, missing, percentile};
+use super::{median, missing, open_loop, percentile};
 
 const CLUSTERS: usize = 10_000;
 const CONNECTIONS: usize = 16;
@@ -66,32 +61,8 @@ pub(super) fn run(stores: &Stores) -> Result<Vec<Row>> {
 
 /// The 99th percentile of polls sent at `rate`.
 fn at_rate(address: &str, rate: f64) -> Result<Duration> {
-    // When all connections are there.
-    let start = Instant::now() + Duration::from_millis(50);
-    let mut times = thread::scope(|scope| {
-        let threads: Vec<_> =
-            (0..CONNECTIONS).map(|at| scope.spawn(move || polls(address, rate, start, at))).collect();
-        let all = threads.into_iter().map(|it| it.join().ok().context("a client panicked")?);
-        Ok::<_, anyhow::Error>(all.collect::<Result<Vec<_>>>()?.concat())
-    })?;
+    let mut times = open_loop::times(address, CONNECTIONS, rate, ROUND, CLUSTERS)?;
     Ok(percentile(&mut times, 0.99))
-}
-
-/// Every sixteenth of the polls, by one connection.
-fn polls(address: &str, rate: f64, start: Instant, at: usize) -> Result<Vec<Duration>> {
-    let mut client = Client::connect(address)?;
-    let mut times = Vec::new();
-    for n in (at..).step_by(CONNECTIONS) {
-        let due = Duration::from_secs_f64(n as f64 / rate);
-        if due >= ROUND {
-            break;
-        }
-        thread::sleep((start + due).saturating_duration_since(Instant::now()));
-        let (status, _) = client.poll(&fleet::dns(n * 7919 % CLUSTERS), PATHS[n % 3])?;
-        ensure!(status.contains(" 200 "), "{status}");
-        times.push(start.elapsed().saturating_sub(due));
-    }
-    Ok(times)
 }
 
 /// Does `work` while one client writes without a pause; how many writes a second it made.

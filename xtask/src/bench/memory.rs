@@ -28,7 +28,7 @@ pub(super) fn run(stores: &Stores) -> Result<Vec<Row>> {
     let each = (many as f64 - few as f64) / (MORE - CLUSTERS) as f64;
     let [in_all, one_more] = what;
     Ok(vec![
-        Row::measured(in_all, IN_ALL, in_mib(few), "limit of the pod: 64 MiB", few as f64 / 1024.0),
+        Row::measured(in_all, IN_ALL, in_mib(few), "what a pod requests: 64 MiB", few as f64 / 1024.0),
         Row::measured(
             one_more,
             ONE_MORE,
