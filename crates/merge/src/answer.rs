@@ -1,9 +1,6 @@
 //! What a cluster's poll is answered.
 
-use std::sync::Arc;
-
 use flux_resourceset_model::{Cluster, Freeze, PLATFORM_COMPONENTS, ResourceType};
-use litemap::LiteMap;
 use serde::ser::{Serialize, Serializer};
 
 use crate::fleet::{Fleet, Holder};
@@ -16,9 +13,6 @@ const ABOUT_PATCHES: usize = 128;
 /// As many inputs as most answers have, and as many bytes as a cluster's block has.
 const ABOUT_INPUTS: usize = 32;
 const ABOUT_BLOCK: usize = 192;
-
-/// So many patched components are looked through sooner than they are searched.
-const FEW: usize = 8;
 
 /// A cluster, and what its profiles come to.
 type WithStack<'a> = (&'a Cluster, Option<&'a Stack>);
@@ -179,8 +173,8 @@ impl Fleet {
             let id = &*said.top.id;
             let patches = SaidPatches {
                 profiles: stack.and_then(|stack| stack.patches.get(id)),
-                unset: of(&own.unset_patches, id),
-                own: of(&own.patches, id),
+                unset: own.unset_patches.get(id),
+                own: own.patches.get(id),
             };
             Some(InputSource::Component(said, patches, target(id)?.component()?))
         });
@@ -200,15 +194,6 @@ impl Fleet {
         let mut out = Vec::new();
         let inputs = self.write_answer(self.stack(&cluster.id), cluster, kind, &mut out);
         (out, inputs)
-    }
-}
-
-/// What `patches` hold for the component `id`.
-fn of<'a, T>(patches: &'a LiteMap<Arc<str>, T>, id: &str) -> Option<&'a T> {
-    // Most clusters patch few, and most ids are told apart by their lengths.
-    match patches.len() {
-        0..=FEW => patches.iter().find(|(known, _)| ***known == *id).map(|(_, patches)| patches),
-        _ => patches.get(id),
     }
 }
 
