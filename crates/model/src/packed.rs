@@ -138,7 +138,7 @@ mod tests {
             r#""patches":{"b":{"y":"1","x":"2"}}"#,
             r#""patches":{"b":{"x":"\u00e9"}}"#,
             r#""unset_patches":{"a":["z","y"]}"#,
-            r#""patches":{"b":{"x":"1"}}"#,
+            r#""\u0070atches":{"b":{"x":"1"}}"#,
         ] {
             let body =
                 format!(r#"{{"cluster_dns":"d","cluster_name":"c","environment":"e","id":"c",{odd}}}"#);

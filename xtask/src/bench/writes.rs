@@ -22,6 +22,9 @@ use crate::server::Server;
 const CLUSTERS: usize = 10_000;
 const CLIENTS: usize = 16;
 const ROUNDS: usize = 21;
+/// So many more show what the same server does where enough of them always wait.
+const MANY_CLIENTS: usize = 128;
+const ROUNDS_OF_MANY: usize = 5;
 const ROUND: Duration = Duration::from_secs(1);
 /// Ours and the bare loop's.
 const CONNECTIONS: &[&str] = &["max_connections=50"];
@@ -55,7 +58,7 @@ fn what(database: &str) -> String {
 
 /// Our server beside a bare loop on the same kind of database; `bare` is one round of it, in rows a second.
 fn beside(database: &str, server: &Server, mut bare: impl FnMut() -> Result<f64>) -> Result<Row> {
-    let mut load = Load::new(server.address())?;
+    let mut load = Load::new(server.address(), CLIENTS)?;
     load.round(Duration::from_millis(500))?;
     let [mut ours, mut theirs, mut ratios] = [(); 3].map(|()| Vec::new());
     let [mut our_cost, mut their_cost] = [(); 2].map(|()| Vec::new());
@@ -79,12 +82,18 @@ fn beside(database: &str, server: &Server, mut bare: impl FnMut() -> Result<f64>
         load.writes,
         ROUND.as_secs()
     );
+    let mut many = Load::new(server.address(), MANY_CLIENTS)?;
+    many.round(Duration::from_millis(500))?;
+    let many = (0..ROUNDS_OF_MANY).map(|_| many.round(ROUND)).collect::<Result<Vec<_>>>()?;
     let [ours, theirs, ratio] = [ours, theirs, ratios].map(median);
     let [our_cost, their_cost] = [our_cost, their_cost].map(median);
     Ok(Row::measured(
         what(database),
         GOAL,
-        format!("{ours:.0}/s, {our_cost:.0} us of processor each"),
+        format!(
+            "{ours:.0}/s, {our_cost:.0} us of processor each; by {MANY_CLIENTS} clients: {:.0}/s",
+            median(many)
+        ),
         format!("bare loop: {theirs:.0}/s, {their_cost:.0} us of processor each"),
         ratio,
     ))
@@ -108,19 +117,19 @@ struct Load {
 }
 
 impl Load {
-    fn new(address: &str) -> Result<Self> {
-        let mut clients = (0..CLIENTS).map(|_| Client::connect(address)).collect::<Result<Vec<_>>>()?;
+    fn new(address: &str, clients: usize) -> Result<Self> {
+        let mut clients = (0..clients).map(|_| Client::connect(address)).collect::<Result<Vec<_>>>()?;
         let head = clients[0].patch(&fleet::id(0), &json!({"node_count": 0}))?;
         Ok(Load { clients, head, writes: 0 })
     }
 
     /// Writes a second, checked.
     fn round(&mut self, time: Duration) -> Result<f64> {
-        let (start, from) = (Instant::now(), self.writes);
+        let (start, from, count) = (Instant::now(), self.writes, self.clients.len());
         let revisions = std::thread::scope(|scope| {
             let clients = self.clients.iter_mut().enumerate();
             let threads: Vec<_> = clients
-                .map(|(at, client)| scope.spawn(move || write(client, at, from, start, time)))
+                .map(|(at, client)| scope.spawn(move || write(client, (at, count), from, start, time)))
                 .collect();
             let all = threads.into_iter().map(|it| it.join().ok().context("a client panicked")?);
             all.collect::<Result<Vec<_>>>()
@@ -140,16 +149,22 @@ impl Load {
     }
 }
 
-/// What one client writes in a round; the revisions that it is told.
-fn write(client: &mut Client, at: usize, from: usize, start: Instant, time: Duration) -> Result<Vec<u64>> {
+/// What one client writes in a round, the one `at` this place among so many; the revisions that it is told.
+fn write(
+    client: &mut Client,
+    (at, clients): (usize, usize),
+    from: usize,
+    start: Instant,
+    time: Duration,
+) -> Result<Vec<u64>> {
     let mut revisions = Vec::new();
     for n in 0.. {
         if start.elapsed() >= time {
             break;
         }
-        let cluster = (n * CLIENTS + at) % CLUSTERS;
+        let cluster = (n * clients + at) % CLUSTERS;
         // Never what the document says already: that would be no write.
-        let value = 1_000_000 + from + n;
+        let value = clients * 1_000_000 + from + n;
         let patch = match n % 2 {
             0 => json!({"node_count": value}),
             _ => json!({"patches": {fleet::COMMON_COMPONENT: {"replicaCount": value.to_string()}}}),
