@@ -1,11 +1,12 @@
 //! An HTTP server that gives prepared answers and remembers what it was asked. Only for what a
 //! real server cannot be made to do: break, answer HTML, lose a race on cue.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::process::{Command, Output};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -77,6 +78,14 @@ impl Request {
     }
 }
 
+/// Reads whatever else the client sends until it closes: what is closed unread resets the connection, and the client
+/// may lose the answer.
+fn drain(mut stream: &TcpStream) {
+    let _ = stream.shutdown(Shutdown::Write);
+    let _ = stream.set_read_timeout(Some(Duration::from_secs(10)));
+    let _ = io::copy(&mut stream, &mut io::sink());
+}
+
 impl Stub {
     /// Gives these answers, one per request, then stops listening.
     pub(crate) fn answering(answers: Vec<Answer>) -> Self {
@@ -90,6 +99,7 @@ impl Stub {
                 // Noted before it is answered: whoever has the answer finds the request.
                 noted.send(Request::read(&stream)).unwrap();
                 answer.write(&stream);
+                drain(&stream);
             }
         });
         Stub { url, asked, answers: count }
