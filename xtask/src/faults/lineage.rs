@@ -141,6 +141,18 @@ impl Lineage {
         run(Command::new("kill").arg(format!("-{signal}")).arg(self.pid()?.to_string()))
     }
 
+    /// Has it stand still, and returns once all of its threads do: one that has to wait for a processor hears of it late,
+    /// and until then the others go on.
+    pub(super) fn pause(&self) -> Result<()> {
+        self.signal("STOP")?;
+        let deadline = Instant::now() + FOREVER;
+        while !stands_still(self.pid()?)? {
+            ensure!(Instant::now() < deadline, "{} does not stand still", self.name);
+            thread::sleep(PAUSE);
+        }
+        Ok(())
+    }
+
     /// Ends it as a machine does that fails: with whatever is under way.
     pub(super) fn kill(&self) -> Result<()> {
         let mut running = self.running();
@@ -271,4 +283,18 @@ impl Drop for Lineage {
     fn drop(&mut self) {
         let _gone = self.kill();
     }
+}
+
+/// Whether every thread of the process `pid` is stopped.
+fn stands_still(pid: u32) -> Result<bool> {
+    for thread in fs::read_dir(format!("/proc/{pid}/task"))? {
+        // One that is gone does nothing any more.
+        let Ok(stat) = fs::read_to_string(thread?.path().join("stat")) else { continue };
+        // The name of the thread stands in brackets, and may hold anything.
+        let state = stat.rsplit_once(") ").and_then(|(_, fields)| fields.chars().next());
+        if state != Some('T') {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }

@@ -19,7 +19,7 @@ pub(super) fn reader(round: &mut Round<'_>) -> Result<()> {
     let mut pauses = Vec::new();
     for _ in 0..round.some() {
         round.random.pause(400);
-        paused.signal("STOP")?;
+        paused.pause()?;
         let from = stage.start.elapsed();
         thread::sleep(MAX_STALENESS);
         round.random.pause(3000);
