@@ -20,14 +20,14 @@ pub(crate) struct Scope<'a> {
     kinds: BTreeSet<&'a str>,
     /// These inputs, by type and id, in order.
     inputs: Vec<(&'a str, &'a str)>,
-    /// Of components whatever is said of them, and not only their patches.
+    /// Whether what is said of those that are components may differ in more than their patches.
     beside_patches: bool,
 }
 
 impl<'a> Scope<'a> {
     /// Everything.
     pub(crate) fn whole() -> Self {
-        Scope { document: true, whole: true, beside_patches: true, ..Scope::default() }
+        Scope { document: true, whole: true, ..Scope::default() }
     }
 
     /// What a cluster gets otherwise since it says something else, whatever it refers to.
@@ -41,17 +41,13 @@ impl<'a> Scope<'a> {
         self.document = true;
         match (was, now) {
             (Some(was), Some(now)) if is_described_alike(was, now) => self.add_layer(&was.layer, &now.layer),
-            _ => {
-                self.whole = true;
-                self.beside_patches = true;
-            }
+            _ => self.whole = true,
         }
     }
 
     /// Every input of the types `kinds`.
     pub(crate) fn add_kinds(&mut self, kinds: &BTreeSet<&'a str>) {
         self.kinds.extend(kinds);
-        self.beside_patches = true;
     }
 
     /// The input `id` of the type `kind`.
@@ -79,7 +75,7 @@ impl<'a> Scope<'a> {
 
     /// Whether no component gets anything otherwise but its patches.
     pub(crate) fn is_of_patches(&self) -> bool {
-        !self.beside_patches
+        !self.beside_patches && !self.holds_all(PLATFORM_COMPONENTS)
     }
 
     fn holds_all(&self, kind: &str) -> bool {
