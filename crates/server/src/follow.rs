@@ -7,7 +7,7 @@ use std::time::Duration;
 use flux_resourceset_merge::Fleet;
 use flux_resourceset_model::Rules;
 use flux_resourceset_model::change::{Entry, READER_VERSION};
-use flux_resourceset_store::{Changes, Error, ErrorKind, Position, Snapshot, Store, StoreId};
+use flux_resourceset_store::{CONFIRM, Changes, Error, ErrorKind, Position, Snapshot, Store, StoreId};
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 
@@ -183,7 +183,7 @@ fn unreadable(revision: u64, why: impl std::fmt::Display) -> Mute {
 
 fn diverged(ours: Position, theirs: Position) -> Mute {
     let why = format!(
-        "its history is not the one seen before (revision {} here, {} there; a restored backup looks like this); {CONFIRM}",
+        "its history is not the one seen before (revision {} here, {} there; a restored backup looks like this); put back the store that belongs here, {CONFIRM}",
         ours.revision, theirs.revision
     );
     Mute { code: "store_diverged", sentence: sentence(&why), at_once: true }
@@ -194,16 +194,11 @@ fn another(seen: Seen, id: StoreId, theirs: Position) -> Mute {
         return diverged(seen.position, theirs);
     }
     let why = format!(
-        "it is another store than the one seen before (revision {} here, {} there; a restored backup looks like this); {CONFIRM}",
+        "it is another store than the one seen before (revision {} here, {} there; a restored backup looks like this); put back the store that belongs here, {CONFIRM}",
         seen.position.revision, theirs.revision
     );
     Mute { code: "store_diverged", sentence: sentence(&why), at_once: true }
 }
-
-/// What to do about a store that is not the one seen before.
-const CONFIRM: &str = "put back the store that belongs here, or look at what this one would change and confirm it: \
-                       `flux-resourceset-cli confirm`, at the URL of this server; without SNAPSHOT_FILE a restart takes \
-                       it unseen";
 
 /// What to do where it is not known what was seen before, for the reason `doubt`.
 pub(crate) fn doubtful(doubt: &str) -> Mute {

@@ -90,7 +90,7 @@ impl Writer {
     async fn write_group(&self) {
         let mut ahead = self.ahead.lock().await;
         let mut group: Vec<Waiting> = self.waiting(|waiting| {
-            // Nothing of it was tried yet: what nobody waits for any more is better not done than done late.
+            // Nothing of it is stored: what nobody waits for any more is better not done than done late.
             waiting.retain(|waiting| !waiting.answer.is_closed());
             let longest = waiting.len().min(LONGEST_GROUP);
             waiting.drain(..longest).collect()

@@ -18,6 +18,7 @@ pub use history::{Beginning, EntryDetail, Past, Record, Revised, Version};
 pub use memory::MemoryStore;
 pub use postgres::{PostgresStore, PostgresUrl};
 pub use restore::{Restored, Step};
+pub use rules::CONFIRM;
 pub use sqlite::SqliteStore;
 
 use async_trait::async_trait;

@@ -11,7 +11,7 @@ use crate::{Error, ErrorKind, Past, Record};
 pub(crate) const ABSENT: &str = "there is no store here";
 
 /// What a person does about a store in the place of the one seen before, after having put back what belongs there.
-pub(crate) const CONFIRM: &str = "or look at what this one would change and confirm it: `flux-resourceset-cli confirm`, at \
+pub const CONFIRM: &str = "or look at what this one would change and confirm it: `flux-resourceset-cli confirm`, at \
                                   the URL of this server; without SNAPSHOT_FILE a restart takes it unseen";
 
 /// Refuses what no store may hold, whatever is in it already.

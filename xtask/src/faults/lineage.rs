@@ -145,9 +145,14 @@ impl Lineage {
     /// and until then the others go on.
     pub(super) fn pause(&self) -> Result<()> {
         self.signal("STOP")?;
+        self.wait_for("stand still", || stands_still(self.pid()?))
+    }
+
+    /// Returns once it `does` what it is to do.
+    fn wait_for(&self, what: &str, does: impl Fn() -> Result<bool>) -> Result<()> {
         let deadline = Instant::now() + FOREVER;
-        while !stands_still(self.pid()?)? {
-            ensure!(Instant::now() < deadline, "{} does not stand still", self.name);
+        while !does()? {
+            ensure!(Instant::now() < deadline, "{} does not {what}", self.name);
             thread::sleep(PAUSE);
         }
         Ok(())
@@ -220,12 +225,7 @@ impl Lineage {
 
     /// Returns once it serves what came after `revision`.
     pub(super) fn wait_until_past(&self, revision: u64) -> Result<()> {
-        let deadline = Instant::now() + FOREVER;
-        while self.revision() <= revision {
-            ensure!(Instant::now() < deadline, "{} stays at or before {revision}", self.name);
-            thread::sleep(PAUSE);
-        }
-        Ok(())
+        self.wait_for(&format!("come past revision {revision}"), || Ok(self.revision() > revision))
     }
 
     /// Returns once polls are answered.
